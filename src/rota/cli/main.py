@@ -1,0 +1,65 @@
+"""The command line: a table of commands, each loaded only when it is called.
+
+`rota --help` answers in a fraction of the time that importing gRPC alone would take. This is also
+where errors become sentences and exit codes, once for every command.
+"""
+
+from __future__ import annotations
+
+import importlib
+import sys
+from collections.abc import Mapping
+
+import click
+
+from rota import __version__
+from rota.errors import RotaError
+
+COMMANDS: Mapping[str, str] = {
+    "demo": "Show the whole thing on this machine: one GPU, four pods, a fifth that waits.",
+    "check": "Read configs and manifests, and explain each mistake.",
+    "devices": "Show the GPUs here and the replicas that a config makes of them.",
+    "agent": "Serve this node's GPUs to its kubelet.",
+}
+"""Name → summary. The command `x` is `rota.cli.x.command`."""
+
+
+class _Commands(click.Group):
+    """A group that imports a command's module when the command is named."""
+
+    def list_commands(self, ctx: click.Context) -> list[str]:
+        return list(COMMANDS)
+
+    def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:
+        if cmd_name not in COMMANDS:
+            return None
+        command = importlib.import_module(f"rota.cli.{cmd_name}").command
+        assert isinstance(command, click.Command)
+        return command
+
+    def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
+        with formatter.section("Commands"):
+            formatter.write_dl(list(COMMANDS.items()))
+
+
+@click.group(cls=_Commands, context_settings={"help_option_names": ["-h", "--help"]})
+@click.version_option(__version__, prog_name="rota", message="%(prog)s %(version)s")
+def app() -> None:
+    """Gives every program on a shared NVIDIA GPU its turn."""
+
+
+def main(args: list[str] | None = None) -> None:
+    """Run the command line and exit: 0 well, 1 the thing asked about is wrong, 2 wrong usage."""
+    try:
+        sys.exit(app.main(args, standalone_mode=False) or 0)
+    except click.ClickException as error:
+        error.show()
+        sys.exit(error.exit_code)
+    except (click.Abort, KeyboardInterrupt):
+        sys.exit(130)
+    except RotaError as error:
+        click.echo(f"rota: {error}", err=True)
+        sys.exit(error.exit_code)
+    except BrokenPipeError:
+        sys.stderr.close()
+        sys.exit(0)

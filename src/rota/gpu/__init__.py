@@ -1,0 +1,1 @@
+"""The only doors to hardware. Nothing outside this room imports NVML or CUDA."""

@@ -1,0 +1,106 @@
+"""The doors as Protocols. Each has a real side in this room and an emulated one in `emulation/`.
+
+Every call here may block in the driver. Callers with a loop to keep call from a thread with a
+deadline; the doors themselves only promise to raise `GpuError` and nothing else.
+"""
+
+from __future__ import annotations
+
+import enum
+from typing import Protocol
+
+from rota.errors import GpuError
+from rota.model import GpuMemory, GpuProcess, HealthEvent, Inventory
+
+
+class InventoryDoor(Protocol):
+    """What the node has and how it fares (NVML, or the emulated driver)."""
+
+    def inventory(self) -> Inventory:
+        """All GPUs of the node as they are now."""
+        ...
+
+    def memory(self, gpu: str) -> GpuMemory:
+        """Total, used and free bytes of the GPU with this UUID."""
+        ...
+
+    def processes(self, gpu: str) -> tuple[GpuProcess, ...]:
+        """The processes that have a context on this GPU, with host pids."""
+        ...
+
+    def utilization(self, gpu: str) -> float:
+        """The part of the last sample period in which a kernel ran, 0 to 1."""
+        ...
+
+    def wait_event(self, timeout: float) -> HealthEvent | None:
+        """The next error that the driver reports; None when `timeout` seconds passed without."""
+        ...
+
+    def needs_recovery(self, gpu: str) -> str:
+        """The recovery action that the driver asks for (`reset`, `reboot`, …); empty if none."""
+        ...
+
+    def close(self) -> None:
+        """Give the driver back. Twice is once."""
+        ...
+
+
+class GateState(enum.StrEnum):
+    """The state of a process towards the GPU, in our words (the driver's in brackets)."""
+
+    OPEN = "open"  # running
+    CLOSED = "closed"  # locked
+    PAGED_OUT = "paged-out"  # checkpointed
+    FAILED = "failed"  # the driver lost it
+
+
+class GateDoor(Protocol):
+    """What stands between one process and the GPU (CUDA's checkpoint API, or its emulation).
+
+    `started` is the start time of the process (field 22 of /proc/<pid>/stat, in clock ticks): no
+    call ever reaches another process that has been given the same pid.
+    """
+
+    def open(self, pid: int, started: int) -> None:
+        """Open the gate. Blocks until done (0.3 ms at the median)."""
+        ...
+
+    def close(self, pid: int, started: int, timeout: float) -> None:
+        """Close the gate, after what was submitted has drained; give up after `timeout` seconds.
+
+        Raises:
+            GateBusy: it did not drain in time; the gate is open as before.
+        """
+        ...
+
+    def state(self, pid: int, started: int) -> GateState:
+        """The state now. May block while a peer of the process is closed."""
+        ...
+
+
+class GateError(GpuError):
+    """A call about a gate did not do what was asked. Members say why; each has its own answer."""
+
+
+class GateGone(GateError):
+    """The process is no more, or the pid is another's now: forget it."""
+
+
+class GateNoContext(GateError):
+    """The process has no CUDA context (yet): nothing to gate."""
+
+
+class GateBusy(GateError):
+    """What was submitted did not drain before the deadline: still open, try later."""
+
+
+class GateIllegal(GateError):
+    """Close of a closed gate, or open of an open one: somebody else did it. Ask for the state."""
+
+
+class GateForbidden(GateError):
+    """The caller lacks the right (another user's process, no CAP_SYS_PTRACE): run ungated."""
+
+
+class GateUnsupported(GateError):
+    """This driver, architecture or process cannot be gated: run ungated."""

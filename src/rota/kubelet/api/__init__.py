@@ -1,0 +1,1 @@
+"""The wire: protobuf messages and services, written from the public field numbers."""

@@ -1,0 +1,1 @@
+"""From a config and an inventory to replicas, and which of them a container gets. Pure."""

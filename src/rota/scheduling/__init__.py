@@ -1,0 +1,1 @@
+"""Who is next, for how long, and why. Pure: a clock is passed in; no I/O, no threads."""
