@@ -1,0 +1,72 @@
+"""A config that changes is noticed once, whichever way it is changed."""
+
+import asyncio
+from collections.abc import AsyncIterator, Awaitable, Callable
+from contextlib import asynccontextmanager
+from pathlib import Path
+
+from rota.agent.watch import watch
+
+
+@asynccontextmanager
+async def watching(path: Path) -> AsyncIterator[Callable[[int], Awaitable[None]]]:
+    """Watch `path`; gives a function that waits until so many changes were called in all."""
+    calls = 0
+    called = asyncio.Condition()
+
+    async def changed() -> None:
+        nonlocal calls
+        async with called:
+            calls += 1
+            called.notify_all()
+
+    async def until(count: int) -> None:
+        async with called, asyncio.timeout(20):
+            await called.wait_for(lambda: calls >= count)
+        assert calls == count
+
+    task = asyncio.create_task(watch(path, changed, period=0.02))
+    await asyncio.sleep(0)
+    try:
+        yield until
+    finally:
+        task.cancel()
+
+
+async def test_an_edit_in_place(tmp_path: Path) -> None:
+    file = tmp_path / "config.yaml"
+    file.write_text("version: v1\n")
+    async with watching(file) as until:
+        file.write_text("version: v1\nflags: {}\n")
+        await until(1)
+
+
+async def test_a_file_put_over_it(tmp_path: Path) -> None:
+    file = tmp_path / "config.yaml"
+    file.write_text("a: 1\n")
+    async with watching(file) as until:
+        (tmp_path / "new").write_text("a: 2\n")
+        (tmp_path / "new").rename(file)
+        await until(1)
+
+
+async def test_a_mounted_configmap_swapped_as_the_kubelet_does_it(tmp_path: Path) -> None:
+    for version, text in (("..v1", "a: 1\n"), ("..v2", "a: 2\n")):
+        (tmp_path / version).mkdir()
+        (tmp_path / version / "any").write_text(text)
+    (tmp_path / "..data").symlink_to("..v1")
+    (tmp_path / "any").symlink_to("..data/any")
+    async with watching(tmp_path) as until:
+        (tmp_path / "..data_tmp").symlink_to("..v2")
+        (tmp_path / "..data_tmp").rename(tmp_path / "..data")
+        await until(1)
+
+
+async def test_a_file_that_goes_and_comes_back(tmp_path: Path) -> None:
+    file = tmp_path / "config.yaml"
+    file.write_text("a: 1\n")
+    async with watching(file) as until:
+        file.unlink()
+        await until(1)
+        file.write_text("a: 1\n")
+        await until(2)
