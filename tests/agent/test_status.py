@@ -66,7 +66,7 @@ def test_addresses(text: str, address: tuple[str, int]) -> None:
 
 @pytest.mark.parametrize("text", ["", "9400", "localhost", "a:b", "h:70000", ":"])
 def test_what_is_no_address_is_refused_with_an_example(text: str) -> None:
-    with pytest.raises(UsageError, match="127.0.0.1:9400"):
+    with pytest.raises(UsageError, match=r"127\.0\.0\.1:9400"):
         parse_address(text)
 
 

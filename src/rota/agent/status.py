@@ -107,7 +107,7 @@ def _handler(snapshot: Callable[[], Snapshot]) -> type[BaseHTTPRequestHandler]:
             self.end_headers()
             self.wfile.write(body)
 
-        def log_message(self, format: str, *args: object) -> None:
+        def log_message(self, format: str, *args: object) -> None:  # noqa: A002
             """Probes come every few seconds; the agent's log is for what happens."""
 
     return Handler

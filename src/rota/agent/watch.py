@@ -10,7 +10,6 @@ may well parse (an empty one does), is not served.
 from __future__ import annotations
 
 import asyncio
-import os
 from collections.abc import Awaitable, Callable
 from pathlib import Path
 
@@ -24,8 +23,8 @@ def stamp(path: Path) -> Stamp:
     """What tells one state of a file, or of all files of a folder, from the next."""
     if not path.is_dir():
         return tuple(_stamp_of(path.name, path))
-    names = sorted(name for name in os.listdir(path) if not name.startswith(".."))
-    return tuple(part for name in names for part in _stamp_of(name, path / name))
+    files = sorted(file for file in path.iterdir() if not file.name.startswith(".."))
+    return tuple(part for file in files for part in _stamp_of(file.name, file))
 
 
 def _stamp_of(name: str, path: Path) -> Stamp:
