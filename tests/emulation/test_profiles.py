@@ -101,5 +101,5 @@ def test_what_names_no_profile_is_wrong_usage(text: str) -> None:
 
 @pytest.mark.parametrize("text", ["h200x0", "h200x17", "t4x99999", "t4x" + "9" * 5000])
 def test_a_count_outside_1_to_16_is_wrong_usage(text: str) -> None:
-    with pytest.raises(UsageError, match="1 to 16|no GPU profile"):
+    with pytest.raises(UsageError, match=r"1 to 16|no GPU profile"):
         parse_emulation(text)
