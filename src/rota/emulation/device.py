@@ -1,0 +1,138 @@
+"""One emulated device: a whole GPU, or one MIG instance. Its memory, contexts and timeline.
+
+Pure: a clock is passed in, and nothing here knows of sockets. A session stands for one process.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+
+from rota.emulation.timeline import Done, Timeline
+from rota.errors import GpuError
+from rota.model import Device
+
+CONTEXT_BYTES = 256 * 1024**2
+"""What a context costs. Real ones take 250 to 520 MiB, depending on the GPU."""
+
+CONTEXT_SECONDS = 0.1
+"""How long it takes to make one (0.09 to 0.11 s on an H200)."""
+
+
+class NoMemory(GpuError):
+    """The device has not that much memory left."""
+
+
+@dataclass(slots=True)
+class Session:
+    """What one process has on one device.
+
+    Attributes:
+        pid: the process.
+        context: it has a context, so it is listed.
+        allocations: handle → bytes.
+    """
+
+    pid: int
+    context: bool = False
+    allocations: dict[int, int] = field(default_factory=dict)
+
+    @property
+    def memory_bytes(self) -> int:
+        """All that it holds, its context included."""
+        return sum(self.allocations.values()) + (CONTEXT_BYTES if self.context else 0)
+
+
+class EmulatedDevice:
+    """Finite memory and one engine, shared by the processes that use this device."""
+
+    def __init__(self, device: Device, now: float) -> None:
+        self.device = device
+        self.timeline = Timeline(now)
+        self._sessions: dict[int, Session] = {}
+        self._gone: dict[int, float] = {}
+        self._next_handle = 1
+
+    @property
+    def total(self) -> int:
+        """Memory of the device, in bytes."""
+        return self.device.memory_bytes
+
+    @property
+    def used(self) -> int:
+        """Memory that contexts and allocations hold, in bytes."""
+        return sum(session.memory_bytes for session in self._sessions.values())
+
+    @property
+    def free(self) -> int:
+        """Memory that can still be had, in bytes."""
+        return self.total - self.used
+
+    def listed(self) -> dict[int, int]:
+        """Pid → bytes, of the processes that have a context, as NVML lists them."""
+        found: dict[int, int] = {}
+        for session in self._sessions.values():
+            if session.context:
+                found[session.pid] = found.get(session.pid, 0) + session.memory_bytes
+        return found
+
+    def accounts(self) -> dict[int, float]:
+        """Pid → seconds in which the device ran its kernels, of the living and the dead."""
+        found = dict(self._gone)
+        for key, session in self._sessions.items():
+            served = self.timeline.served.get(key, 0.0)
+            found[session.pid] = found.get(session.pid, 0.0) + served
+        return found
+
+    def make_context(self, key: int, pid: int) -> None:
+        """Give the session a context; once is enough.
+
+        Raises:
+            NoMemory: there is no room for it.
+        """
+        session = self._session(key, pid)
+        if not session.context:
+            self._need(CONTEXT_BYTES)
+            session.context = True
+
+    def allocate(self, key: int, pid: int, size: int) -> int:
+        """A handle to that many bytes.
+
+        Raises:
+            NoMemory: there are not as many left.
+        """
+        self._need(size)
+        handle, self._next_handle = self._next_handle, self._next_handle + 1
+        self._session(key, pid).allocations[handle] = size
+        return handle
+
+    def release(self, key: int, handle: int) -> None:
+        """Give an allocation back.
+
+        Raises:
+            GpuError: the session has no such allocation.
+        """
+        session = self._sessions.get(key)
+        if session is None or session.allocations.pop(handle, None) is None:
+            raise GpuError(f"allocation {handle} is not held by this process")
+
+    def end(self, key: int, now: float) -> list[Done]:
+        """The process is gone: its memory and its queue go at once."""
+        done = self.timeline.remove(key, now)
+        served = self.timeline.served.pop(key, 0.0)
+        session = self._sessions.pop(key, None)
+        if session is not None:
+            self._gone[session.pid] = served
+        return done
+
+    def _session(self, key: int, pid: int) -> Session:
+        if key not in self._sessions:
+            self._gone.pop(pid, None)
+            self._sessions[key] = Session(pid)
+        return self._sessions[key]
+
+    def _need(self, size: int) -> None:
+        if size < 0 or size > self.free:
+            raise NoMemory(
+                f"out of memory: {size} bytes asked, {self.free} of {self.total} free",
+                where=self.device.uuid,
+            )
