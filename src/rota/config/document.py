@@ -50,7 +50,8 @@ def read_first(text: str, file: str, origin: Mark | None = None) -> tuple[Node |
     """Parse the first document only, as Go does: what follows it need not even be YAML.
 
     Returns:
-        The tree, None for an empty text; and where a second document begins, None without one.
+        The tree, None for an empty text; and where a second document begins, None without one. A
+        document with nothing in it, as a last `---` makes one, is no second one.
 
     Raises:
         SyntaxProblem: as `read_documents`, about the first document.
@@ -58,10 +59,14 @@ def read_first(text: str, file: str, origin: Mark | None = None) -> tuple[Node |
     documents = Composer(text, file, origin).documents()
     first = next(documents, None)
     try:
-        second = next(documents, None)
+        second = next((node for node in documents if not _is_nothing(node)), None)
     except SyntaxProblem as problem:
         return first, problem.mark
     return first, second.mark if second else None
+
+
+def _is_nothing(node: Node) -> bool:
+    return isinstance(node, Scalar) and node.value is None
 
 
 def embedded_origin(scalar: Scalar, indent: int | None = None) -> Mark | None:

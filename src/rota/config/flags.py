@@ -214,7 +214,8 @@ def _accepted(flag: Flag, value: Value, mark: Mark, report: Report) -> Value | N
     words = value if isinstance(value, tuple) else (value,)
     wrong = [word for word in words if flag.choices and word not in flag.choices]
     for word in wrong:
-        message = f"`{shorten(str(word))}` is not accepted for {flag.option}"
+        key = flag.path.rpartition(".")[2]
+        message = f"`{shorten(str(word))}` is not accepted for `{key}`"
         report.error("bad-flag-value", mark, message, did_you_mean(str(word), flag.choices))
     if flag.name == "nvidia_driver_root" and value == "":
         return None

@@ -11,9 +11,9 @@ from collections.abc import Callable
 from collections.abc import Mapping as Table
 
 from rota.config.findings import Mark
-from rota.config.report import Report, listed, nearest
+from rota.config.report import Report, nearest
 from rota.config.scalars import shorten
-from rota.config.tree import Entry, Mapping, Node
+from rota.config.tree import Entry, Mapping
 
 _BLOCK = ("renameByDefault", "failRequestsGreaterThanOne", "resources")
 _RESOURCE = ("name", "replicas", "devices", "rename")
@@ -116,6 +116,15 @@ def misplaced(key: str, place: str) -> str | None:
     return max(homes, key=lambda home: _common(home, place))
 
 
+def place_name(place: str) -> str:
+    """A place as a message names it."""
+    if not place:
+        return "at the top"
+    if place.endswith("[]"):
+        return f"in an entry of `{place[:-2]}`"
+    return f"under `{place}`"
+
+
 _Say = Callable[[str, Mark, str, str], None]
 
 
@@ -134,15 +143,15 @@ def _say_unread(entry: Entry, place: str, say: _Say, report: Report) -> None:
     if right:
         say("key-case", mark, f"`{key}` is not read, since case counts here", f"write `{right}`")
         return
-    where = f"under `{place}`" if place else "at the top"
+    where = place_name(place)
     home = misplaced(entry.key, place)
     if home is not None:
         spelt = next(k for k in PLACES[home] if k.casefold() == entry.key.casefold())
-        hint = f"`{spelt}` belongs under `{home}`" if home else f"`{spelt}` belongs at the top"
+        hint = f"`{spelt}` belongs {place_name(home)}"
         say("misplaced-key", mark, f"`{key}` is not read {where}", hint)
         return
     near = nearest(entry.key, here)
-    hint = f"did you mean `{near}`?" if near else f"known here: {listed(here)}"
+    hint = f"did you mean `{near}`?" if near else f"known there: {', '.join(here)}"
     say("unknown-key", mark, f"`{key}` is not known {where}", hint)
 
 
@@ -164,8 +173,3 @@ def _common(home: str, place: str) -> int:
             break
         same += 1
     return same if place else 0
-
-
-def as_mapping(node: Node | None) -> Mapping | None:
-    """The mapping that a node is; None for anything else."""
-    return node if isinstance(node, Mapping) else None

@@ -17,7 +17,7 @@ from rota.config.findings import Finding, Level, Mark
 from rota.config.flags import resolve
 from rota.config.keys import fields
 from rota.config.nvidia import read_flags, read_imex, read_resources, read_version
-from rota.config.report import Report, listed
+from rota.config.report import Report, listed, nearest
 from rota.config.schema import Config
 from rota.config.settings import read_settings
 from rota.config.sharing import read_sharing
@@ -72,8 +72,7 @@ def load_text(
         ConfigError: NVIDIA's plugin would refuse it, or the key `rota` is wrong.
     """
     if len(text) > MAX_BYTES:
-        start = origin or Mark(file, 1, 1)
-        raise _single("too-large", start, f"larger than {MAX_BYTES >> 20} MiB", "is this a config?")
+        raise _too_large(origin or Mark(file, 1, 1))
     try:
         first, second = read_first(text, file, origin)
     except SyntaxProblem as problem:
@@ -93,7 +92,7 @@ def load_node(
     Raises:
         ConfigError: as `load_text`.
     """
-    second = documents[1].mark if len(documents) > 1 else None
+    second = next((node.mark for node in documents[1:] if not values.is_null(node)), None)
     return _load(documents[0] if documents else None, second, file, cli, env)
 
 
@@ -119,10 +118,12 @@ def load_path(
     chosen = config_file(Path(path), key)
     try:
         with chosen.open("rb") as stream:
-            data = stream.read(MAX_BYTES + 4)
-    except OSError as error:
-        what = f"cannot be read: {error.strerror or error}"
-        raise UsageError(what, where=str(chosen)) from None
+            data = stream.read(MAX_BYTES + 1)
+    except (OSError, ValueError) as error:
+        what = f"cannot be read: {getattr(error, 'strerror', None) or error}"
+        raise UsageError(what, where=str(chosen), hint=_beside(chosen)) from None
+    if len(data) > MAX_BYTES:
+        raise _too_large(Mark(str(chosen), 1, 1))
     return load_text(_decoded(data, str(chosen)), str(chosen), cli=cli, env=env)
 
 
@@ -135,7 +136,7 @@ def config_file(path: Path, key: str | None = None) -> Path:
     try:
         if not path.is_dir():
             return path
-        keys = sorted(item.name for item in path.iterdir() if not item.name.startswith(".."))
+        keys = _keys(path)
     except (OSError, ValueError) as error:
         raise UsageError(f"cannot be read: {error}", where=str(path)) from None
     if key is not None and key in keys:
@@ -187,7 +188,7 @@ def _config(
     rota = read_settings(nodes.get("rota"), report)
     read_imex(found.get("imex"), report)
     report.add(said)
-    if "version" not in found:
+    if "version" not in found and not (root and top is None):
         report.note("no-version", start, "no `version`, which means v1", "write `version: v1`")
     if sharing.strategy == "none" and not report.failed:
         message = "nothing is shared: each GPU stays one"
@@ -216,6 +217,20 @@ def _is_infinite(node: Scalar) -> bool:
     return isinstance(node.value, float) and not math.isfinite(node.value)
 
 
+def _keys(folder: Path) -> list[str]:
+    names = (item for item in folder.iterdir() if not item.name.startswith(".."))
+    return sorted(item.name for item in names if not item.is_dir())
+
+
+def _beside(missing: Path) -> str:
+    """What is there instead of a file that is not."""
+    try:
+        near = nearest(missing.name, _keys(missing.parent))
+    except (OSError, ValueError):
+        return ""
+    return f"did you mean {missing.parent / near}?" if near else ""
+
+
 def _decoded(data: bytes, file: str) -> str:
     coding = "utf-16" if data[:2] in (b"\xff\xfe", b"\xfe\xff") else "utf-8"
     try:
@@ -226,6 +241,10 @@ def _decoded(data: bytes, file: str) -> str:
         mark = Mark(file, before.count(b"\n") + 1, column)
         what = f"the byte 0x{data[error.start]:02X} is not UTF-8"
         raise _single("not-utf8", mark, what, "save the file as UTF-8") from None
+
+
+def _too_large(mark: Mark) -> ConfigError:
+    return _single("too-large", mark, f"larger than {MAX_BYTES >> 20} MiB", "is this a config?")
 
 
 def _single(rule: str, mark: Mark, what: str, hint: str = "") -> ConfigError:

@@ -12,7 +12,7 @@ class Report:
     """The findings about one text, in the order of the text when they are asked for."""
 
     def __init__(self) -> None:
-        self._findings: list[Finding] = []
+        self._findings: dict[Finding, None] = {}
 
     def error(self, rule: str, mark: Mark, message: str, hint: str = "") -> None:
         """Say what keeps the config from being served."""
@@ -28,7 +28,7 @@ class Report:
 
     def add(self, findings: Iterable[Finding]) -> None:
         """Take findings of others; the same one twice (an anchor used twice) is said once."""
-        self._findings.extend(finding for finding in findings if finding not in self._findings)
+        self._findings.update(dict.fromkeys(findings))
 
     @property
     def findings(self) -> tuple[Finding, ...]:

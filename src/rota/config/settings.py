@@ -131,8 +131,8 @@ def _choices(*choices: str) -> _Reader:
 
 def _quantity(node: Node, what: str, report: Report, parse: Callable[[str], Any]) -> Any:
     if not isinstance(node, Scalar) or isinstance(node.value, bool):
-        message = f"`{what}` is {values.shown(node)}"
-        report.error("bad-value", node.mark, message, "write one value, such as in the reference")
+        message = f"`{what}` is {values.shown(node)}, not a quantity"
+        report.error(values.RULE, node.mark, message, "write such as `100ms`, `4Gi` or `50%`")
         return None
     try:
         return parse(node.text.strip())

@@ -34,6 +34,11 @@ def shown(node: Node) -> str:
     return f"`{shorten(node.text)}`"
 
 
+def named(what: str) -> str:
+    """A key in quotes; words of a sentence as they are."""
+    return what if " " in what else f"`{what}`"
+
+
 def boolean(node: Node, what: str, report: Report) -> bool | None:
     """True or false; anything else is an error."""
     if is_null(node):
@@ -43,7 +48,7 @@ def boolean(node: Node, what: str, report: Report) -> bool | None:
     hint = "write true or false"
     if isinstance(node, Scalar) and node.text.strip().lower() in ("true", "false"):
         hint = "remove the quotes"
-    report.error(RULE, node.mark, f"`{what}` is {shown(node)}, not a boolean", hint)
+    report.error(RULE, node.mark, f"{named(what)} is {shown(node)}, not a boolean", hint)
     return None
 
 
@@ -66,7 +71,7 @@ def integer(node: Node, what: str, report: Report) -> int | None:
         hint = "write a whole number"
         if isinstance(node, Scalar) and isinstance(node.value, str) and node.value.isdecimal():
             hint = "remove the quotes"
-        report.error(RULE, node.mark, f"`{what}` is {shown(node)}, not an integer", hint)
+        report.error(RULE, node.mark, f"{named(what)} is {shown(node)}, not an integer", hint)
     return value
 
 
@@ -76,7 +81,7 @@ def string(node: Node, what: str, report: Report) -> str | None:
         return node.value
     if not is_null(node):
         hint = "put it in quotes" if isinstance(node, Scalar) else "write a string"
-        report.error(RULE, node.mark, f"`{what}` is {shown(node)}, not a string", hint)
+        report.error(RULE, node.mark, f"{named(what)} is {shown(node)}, not a string", hint)
     return None
 
 
@@ -92,7 +97,9 @@ def mapping(node: Node | None, what: str, report: Report) -> Mapping | None:
     if node is None or isinstance(node, Mapping):
         return node
     if not is_null(node):
-        report.error(RULE, node.mark, f"`{what}` is {shown(node)}, not a map", "write `key: value`")
+        report.error(
+            RULE, node.mark, f"{named(what)} is {shown(node)}, not a map", "write `key: value`"
+        )
     return None
 
 
@@ -102,5 +109,5 @@ def sequence(node: Node | None, what: str, report: Report) -> Sequence | None:
         return node
     if not is_null(node):
         hint = "begin each item with `- `"
-        report.error(RULE, node.mark, f"`{what}` is {shown(node)}, not a list", hint)
+        report.error(RULE, node.mark, f"{named(what)} is {shown(node)}, not a list", hint)
     return None
