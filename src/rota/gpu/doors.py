@@ -7,6 +7,7 @@ deadline; the doors themselves only promise to raise `GpuError` and nothing else
 from __future__ import annotations
 
 import enum
+from collections.abc import Mapping
 from typing import Protocol
 
 from rota.errors import GpuError
@@ -30,6 +31,14 @@ class InventoryDoor(Protocol):
 
     def utilization(self, gpu: str) -> float:
         """The part of the last sample period in which a kernel ran, 0 to 1."""
+        ...
+
+    def accounts(self, gpu: str) -> Mapping[int, float]:
+        """Pid → seconds of this GPU's time that the process was served, as far as this door saw.
+
+        It only grows while a process lives. NVML tells utilisation by process, five times a
+        second; the emulated GPU knows to the slice.
+        """
         ...
 
     def wait_event(self, timeout: float) -> HealthEvent | None:

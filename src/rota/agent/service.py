@@ -1,0 +1,228 @@
+"""The agent: serves this node's GPUs to its kubelet, and follows what changes.
+
+Four things can change while it runs: the config, the kubelet, the health of a GPU, and the wish of
+whoever started it. Each has a task that does nothing else; what they share is the plugin manager,
+and the `Served` that says what is advertised now.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import os
+from collections.abc import Coroutine, Mapping
+from contextlib import AsyncExitStack, suppress
+from typing import Any
+
+from rota.agent import config, health
+from rota.agent.config import ConfigRefused, Served
+from rota.agent.doors import Hardware, open_hardware
+from rota.agent.lock import only_agent
+from rota.agent.logs import Logger, log_finding
+from rota.agent.settings import Settings
+from rota.agent.status import StatusServer
+from rota.agent.watch import watch
+from rota.config.load import Loaded
+from rota.errors import GpuError, KubeletError
+from rota.gpu.health import Change, HealthTracker, XidFilter
+from rota.kubelet.manager import PluginManager
+from rota.kubelet.pod_resources import ids_in_use
+from rota.model import Inventory
+
+RETRY_GPU = 10.0
+"""Seconds between looks for a GPU under `failOnInitError: false`."""
+
+RESTART = 1.0
+"""Seconds until a task that failed is started again."""
+
+
+class Agent:
+    """One agent. `run` serves until `stop` is called."""
+
+    def __init__(self, settings: Settings, log: Logger) -> None:
+        """Nothing is opened yet."""
+        self._settings = settings
+        self._log = log
+        self._stop = asyncio.Event()
+        self._reload = asyncio.Event()
+        self._inventory = Inventory()
+        self._served = Served()
+        self._manager: PluginManager | None = None
+        self._tracker = HealthTracker(())
+        self._generation = 0
+        self._refused = 0
+        self._refused_now = ""
+
+    def stop(self) -> None:
+        """End `run` cleanly."""
+        self._stop.set()
+
+    def reload(self) -> None:
+        """Read the config again now (SIGHUP)."""
+        self._reload.set()
+
+    async def run(self) -> None:
+        """Serve until stopped.
+
+        Raises:
+            RotaError: it cannot serve: a config that cannot be read at the start, no GPU under
+                `failOnInitError`, another agent, no plugin folder.
+        """
+        async with AsyncExitStack() as stack:
+            stack.enter_context(only_agent(self._settings.kubelet_dir))
+            self._log.info("starting", node=self._settings.node, pid=os.getpid())
+            loaded = config.read(self._settings)
+            if self._settings.listen:
+                server = StatusServer(self._settings.listen, self.snapshot)
+                stack.callback(server.close)
+                self._log.info("status", address=self._settings.listen, port=server.port)
+            hardware = await self._open(loaded)
+            if hardware is None:
+                return
+            stack.callback(hardware.close)
+            await self._begin(stack, hardware, loaded)
+            await self._until_stopped(hardware)
+        self._log.info("stopped")
+
+    def snapshot(self) -> Mapping[str, Any]:
+        """What is served now, as plain values. Safe from any thread."""
+        manager = self._manager
+        statuses = manager.status() if manager else ()
+        return {
+            "node": self._settings.node,
+            "emulated": self._inventory.emulated,
+            "ready": bool(statuses) and all(status.registered for status in statuses),
+            "config": {
+                "path": str(self._settings.config or ""),
+                "generation": self._generation,
+                "refused": self._refused,
+                "refused_now": self._refused_now,
+                "findings": [str(finding) for finding in self._served.findings],
+            },
+            "gpus": [
+                {"index": gpu.index, "uuid": gpu.uuid, "product": gpu.product,
+                 "healthy": self._tracker.healthy(gpu.uuid)}
+                for gpu in self._inventory.gpus
+            ],
+            "resources": [
+                {"name": s.listing.resource.name, "registered": s.registered,
+                 "replicas": [{"id": i, "unhealthy": why} for i, why in s.listing.states.items()]}
+                for s in statuses
+            ],
+        }  # fmt: skip
+
+    async def _open(self, loaded: Loaded) -> Hardware | None:
+        """The GPUs, as soon as there are any; None when stopped before."""
+        told = ""
+        while not self._stop.is_set():
+            try:
+                return await asyncio.to_thread(self._look)
+            except GpuError as error:
+                if loaded.config.flags.fail_on_init_error:
+                    raise
+                if str(error) != told:
+                    self._log.error("no GPU to serve; looking again", reason=str(error))
+                told = str(error)
+            with suppress(TimeoutError):
+                await asyncio.wait_for(self._stop.wait(), RETRY_GPU)
+        return None
+
+    def _look(self) -> Hardware:
+        hardware = open_hardware(self._settings, self._log)
+        try:
+            self._inventory = hardware.door.inventory()
+            if not self._inventory.gpus:
+                raise GpuError(
+                    "this node has no NVIDIA GPU",
+                    hint="the agent belongs on GPU nodes; --emulate serves a GPU that is not there",
+                )
+        except BaseException:
+            hardware.close()
+            raise
+        return hardware
+
+    async def _begin(self, stack: AsyncExitStack, hardware: Hardware, loaded: Loaded) -> None:
+        """Serve for the first time; here a config that does not fit is the end."""
+        xids = XidFilter.from_env(self._settings.environ)
+        for word in xids.malformed:
+            self._log.warning("health checks: not understood, ignored", word=word)
+        self._tracker = HealthTracker((gpu.uuid for gpu in self._inventory.gpus), xids)
+        if self._inventory.emulated:
+            self._log.warning("the GPU is emulated", gpus=len(self._inventory.gpus))
+        self._manager = PluginManager(
+            self._settings.kubelet_dir,
+            in_use=lambda: ids_in_use(self._settings.pod_resources),
+            extra_env=hardware.environment,
+            cdi_folder=self._settings.cdi_dir,
+            log=self._log,
+        )
+        stack.push_async_callback(self._manager.stop)
+        await self._apply(loaded)
+
+    async def _until_stopped(self, hardware: Hardware) -> None:
+        door, tracker = hardware.door, self._tracker
+        path = self._settings.config
+        async with asyncio.TaskGroup() as group:
+            tasks = [
+                self._keep("health", lambda: self._errors(hardware)),
+                self._keep("recovery", lambda: health.watch_recovery(door, tracker, self._changed)),
+                self._keep("reload", self._reloads),
+            ]
+            if path is not None:
+                tasks.append(self._keep("config", lambda: watch(path, self._try)))
+            running = [group.create_task(task) for task in tasks]
+            await self._stop.wait()
+            self._log.info("stopping")
+            for task in running:
+                task.cancel()
+
+    async def _keep(self, name: str, make: Any) -> None:
+        """Run a task again whenever it fails: a fault in one takes none of the others down."""
+        while True:
+            try:
+                await make()
+            except Exception as error:
+                self._log.error("fault; starting again", task=name, exc_info=error)
+            await asyncio.sleep(RESTART)
+
+    def _errors(self, hardware: Hardware) -> Coroutine[Any, Any, None]:
+        return health.watch_errors(hardware.door, self._tracker, self._changed, self._log)
+
+    async def _reloads(self) -> None:
+        while True:
+            await self._reload.wait()
+            self._reload.clear()
+            await self._try()
+
+    async def _try(self) -> None:
+        """Read the config again, and serve it if it can be served."""
+        try:
+            await self._apply(config.read(self._settings))
+        except ConfigRefused as error:
+            self._refused += 1
+            self._refused_now = error.what
+            for finding in error.findings:
+                log_finding(self._log, finding)
+            self._log.error("config refused; the last good one stays", refused=self._refused)
+
+    async def _apply(self, loaded: Loaded) -> None:
+        served = config.fit(loaded, self._inventory, str(self._settings.config or ""))
+        assert self._manager is not None
+        for finding in served.findings:
+            log_finding(self._log, finding)
+        try:
+            await self._manager.serve(served.plan.resources, served.config, self._inventory)
+        except KubeletError as error:
+            self._log.error("not served yet; trying on", reason=str(error))
+        self._served, self._refused_now = served, ""
+        self._generation += 1
+        names = {resource.name: len(resource.replicas) for resource in served.plan.resources}
+        self._log.info("config served", generation=self._generation, replicas=names)
+
+    def _changed(self, change: Change) -> None:
+        assert self._manager is not None
+        self._manager.set_health(change.uuid, change.healthy, change.reason)
+        if change.healthy:
+            out = round(change.seconds_out, 1)
+            self._log.info("GPU well again", gpu=change.uuid, reason=change.reason, seconds_out=out)
+        else:
+            self._log.error("GPU unhealthy", gpu=change.uuid, reason=change.reason)

@@ -1,0 +1,65 @@
+"""How an agent was started: everything that does not change while it runs."""
+
+from __future__ import annotations
+
+import os
+import platform
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+
+KUBELET_DIR = Path("/var/lib/kubelet/device-plugins")
+CDI_DIR = Path("/var/run/cdi")
+
+
+def default_run_dir(environ: Mapping[str, str] = os.environ) -> Path:
+    """`/run/rota` for root, `$XDG_RUNTIME_DIR/rota` for a user, a folder under /tmp without one."""
+    if os.geteuid() == 0:
+        return Path("/run/rota")
+    if runtime := environ.get("XDG_RUNTIME_DIR"):
+        return Path(runtime) / "rota"
+    return Path(f"/tmp/rota-{os.geteuid()}")
+
+
+def default_node(environ: Mapping[str, str] = os.environ) -> str:
+    """`$NODE_NAME` as manifests set it, else the host's name."""
+    return environ.get("NODE_NAME") or platform.node()
+
+
+@dataclass(frozen=True, slots=True)
+class Settings:
+    """The command line of one agent.
+
+    Attributes:
+        config: a file, or the folder of a mounted ConfigMap; None serves whole GPUs.
+        config_key: which key of a ConfigMap that has several.
+        cli_flags: NVIDIA's flags given on the command line, by their command-line name.
+        environ: where NVIDIA's flags are read from besides.
+        kubelet_dir: where the kubelet's socket lies and the plugin's belong.
+        cdi_dir: where a CDI spec is written if one is asked for.
+        run_dir: the agent's own folder.
+        node: the node's name.
+        listen: address for status over HTTP; empty for none.
+        emulate: an emulated node such as `h200x2`; empty for the real GPUs.
+    """
+
+    config: Path | None = None
+    config_key: str | None = None
+    cli_flags: Mapping[str, object] = field(default_factory=dict)
+    environ: Mapping[str, str] = field(default_factory=dict)
+    kubelet_dir: Path = KUBELET_DIR
+    cdi_dir: Path = CDI_DIR
+    run_dir: Path = field(default_factory=default_run_dir)
+    node: str = field(default_factory=default_node)
+    listen: str = ""
+    emulate: str = ""
+
+    @property
+    def pod_resources(self) -> Path:
+        """The kubelet's PodResources socket, which lies beside the plugin folder."""
+        return self.kubelet_dir.parent / "pod-resources" / "kubelet.sock"
+
+    @property
+    def emulated_gpu(self) -> Path:
+        """The folder of the emulated GPU."""
+        return self.run_dir / "gpu"

@@ -1,0 +1,135 @@
+"""`rota agent`: the node daemon."""
+
+from __future__ import annotations
+
+import asyncio
+import ctypes
+import os
+import signal
+import sys
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any, Literal, TypeVar
+
+import click
+
+from rota.agent.settings import CDI_DIR, KUBELET_DIR, Settings, default_node, default_run_dir
+from rota.config.flags import TABLE
+
+F = TypeVar("F", bound=Callable[..., Any])
+
+
+def nvidia_flags(function: F) -> F:
+    """Add an option for each of NVIDIA's flags; None where it was not given."""
+    for flag in reversed(TABLE):
+        kind: Any = click.Choice(flag.choices) if flag.choices else str
+        function = click.option(
+            *flag.declarations,
+            type=bool if flag.kind == "bool" else kind,
+            multiple=flag.kind == "choices",
+            default=None,
+            help=f"{flag.help} (env {flag.env})",
+        )(function)
+    return function
+
+
+@click.command()
+@click.option(
+    "--config",
+    type=click.Path(path_type=Path),
+    envvar="CONFIG_FILE",
+    help="The config: a file, or the folder of a mounted ConfigMap. Whole GPUs without one.",
+)
+@click.option("--config-key", help="Which key of a ConfigMap that has several.")
+@click.option(
+    "--emulate", metavar="PROFILE[xN]", default="", help="Serve emulated GPUs, such as h200x2."
+)
+@click.option(
+    "--kubelet-dir",
+    type=click.Path(path_type=Path),
+    default=None,
+    help=f"Where the kubelet's socket lies.  [default: {KUBELET_DIR}]",
+)
+@click.option(
+    "--kubelet-socket", hidden=True, type=click.Path(path_type=Path), envvar="KUBELET_SOCKET"
+)
+@click.option(
+    "--cdi-dir", type=click.Path(path_type=Path), default=CDI_DIR, show_default=True,
+    help="Where the CDI spec goes, under a strategy that uses one.",
+)  # fmt: skip
+@click.option(
+    "--run-dir", type=click.Path(path_type=Path), default=default_run_dir,
+    help="The agent's own folder.  [default: /run/rota for root]",
+)  # fmt: skip
+@click.option("--node", default=default_node, help="The node's name.  [default: $NODE_NAME, host]")
+@click.option("--listen", default="", metavar="ADDR", help="Serve status over HTTP, as HOST:PORT.")
+@click.option("--log", type=click.Choice(["console", "json"]), default="console", show_default=True)
+@click.option(
+    "--log-level", type=click.Choice(["debug", "info", "warning", "error"]), default="info",
+    show_default=True,
+)  # fmt: skip
+@click.option("--with-parent", is_flag=True, hidden=True, help="End when the parent process ends.")
+@nvidia_flags
+def command(
+    config: Path | None,
+    config_key: str | None,
+    emulate: str,
+    kubelet_dir: Path | None,
+    kubelet_socket: Path | None,
+    cdi_dir: Path,
+    run_dir: Path,
+    node: str,
+    listen: str,
+    log: Literal["console", "json"],
+    log_level: str,
+    with_parent: bool,
+    **flags: object,
+) -> None:
+    """Serve this node's GPUs to its kubelet, as a config says.
+
+    The config is watched: a good edit is served within a second, a bad one is refused and the last
+    good one stays. NVIDIA's flags and their environment variables mean what they mean there.
+    """
+    if with_parent:
+        end_with_parent()
+    folder = kubelet_dir or (kubelet_socket.parent if kubelet_socket else KUBELET_DIR)
+    given = {name: value for name, value in flags.items() if value not in (None, ())}
+    settings = Settings(
+        config, config_key, given, dict(os.environ), folder, cdi_dir, run_dir, node, listen, emulate
+    )
+    sys.exit(asyncio.run(serve(settings, log, log_level)))
+
+
+def end_with_parent() -> None:
+    """Have the kernel send SIGTERM when the process that started this one ends."""
+    pr_set_pdeathsig = 1
+    parent = os.getppid()
+    ctypes.CDLL(None).prctl(pr_set_pdeathsig, signal.SIGTERM)
+    if os.getppid() != parent:
+        sys.exit(0)
+
+
+async def serve(settings: Settings, form: Literal["console", "json"], level: str) -> int:
+    """Run an agent until a signal ends it; the exit code."""
+    from rota.agent.config import ConfigRefused
+    from rota.agent.logs import log_finding, make_logger
+    from rota.agent.service import Agent
+    from rota.errors import RotaError
+
+    log = make_logger(form, level)
+    agent = Agent(settings, log)
+    loop = asyncio.get_running_loop()
+    for number in (signal.SIGTERM, signal.SIGINT):
+        loop.add_signal_handler(number, agent.stop)
+    loop.add_signal_handler(signal.SIGHUP, agent.reload)
+    try:
+        await agent.run()
+    except ConfigRefused as error:
+        for finding in error.findings:
+            log_finding(log, finding)
+        log.error("cannot serve this config")
+        return 1
+    except RotaError as error:
+        log.error(error.what, where=error.where, hint=error.hint)
+        return error.exit_code
+    return 0
