@@ -1,0 +1,65 @@
+"""`rota check PATH…`: reads configs and manifests, and explains each mistake."""
+
+from __future__ import annotations
+
+import json
+import sys
+
+import click
+
+from rota.config.check import check
+from rota.config.check.registry import SECTIONS, explain
+from rota.config.check.text import shown
+from rota.errors import UsageError
+
+
+@click.command(context_settings={"help_option_names": ["-h", "--help"]})
+@click.argument("paths", metavar="PATH...", nargs=-1)
+@click.option("-o", "--output", type=click.Choice(["text", "json"]), default="text")
+@click.option("--strict", is_flag=True, help="Let warnings count as errors.")
+@click.option("--explain", "rule", metavar="ID", help="Say what a rule is about.")
+def command(paths: tuple[str, ...], output: str, strict: bool, rule: str | None) -> int:
+    """Read configs and manifests, and explain each mistake.
+
+    PATH is a config, a ConfigMap, a ClusterPolicy or a patch of one, a pod or what makes pods, a
+    quota, a kustomization's folder or any other, a script or page with kubectl steps, or - for
+    standard input. Several are checked together.
+
+    Exit code: 0 no error, 1 errors, 2 nothing to read or wrong usage.
+    """
+    if rule is not None:
+        click.echo(_explained(rule))
+        return 0
+    if not paths:
+        raise UsageError("no file to read", hint="name one, a folder, or - for standard input")
+    report = check(paths, sys.stdin.buffer)
+    if output == "json":
+        click.echo(json.dumps(report.plain(), indent=2))
+    else:
+        _show(shown(report, strict=strict))
+    return report.exit_code(strict=strict)
+
+
+def _show(lines: list[list[tuple[str, str]]]) -> None:
+    """Print lines of (text, style); rich wraps and colours them on a terminal only."""
+    if not sys.stdout.isatty():
+        click.echo("\n".join("".join(text for text, _ in line) for line in lines))
+        return
+    from rich.console import Console
+    from rich.padding import Padding
+    from rich.text import Text
+
+    console = Console(highlight=False)
+    for line in lines:
+        text = Text.assemble(*line)
+        console.print(
+            text if text.plain.strip() else Padding("", 0), soft_wrap="|" in text.plain[:8]
+        )
+
+
+def _explained(rule: str) -> str:
+    text = explain(rule)
+    if text is None:
+        known = "\n".join(f"  {s.id:<28} {s.title}" for s in SECTIONS.values())
+        raise UsageError(f"there is no rule `{rule}`; there are:\n{known}")
+    return text

@@ -1,0 +1,147 @@
+"""The only door to the file system: what a person named, as texts with names.
+
+A named path that cannot be read is wrong usage and ends the command. What lies deeper in a folder
+only earns a finding, so that one bad file does not hide the others.
+"""
+
+from __future__ import annotations
+
+import os
+import stat
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import BinaryIO
+
+from rota.config.check.registry import found
+from rota.config.findings import Finding, Mark
+from rota.errors import UsageError
+
+LARGEST = 16 * 1024 * 1024
+"""Bytes of the largest file that is read. A ConfigMap may have 1 MiB."""
+
+KUSTOMIZATIONS = ("kustomization.yaml", "kustomization.yml", "Kustomization")
+_SUFFIXES = (".yaml", ".yml", ".json", ".md", ".markdown", ".sh")
+_SKIPPED = {"node_modules", "__pycache__", "vendor"}
+_STREAMS = ("/dev/stdin", "/dev/fd/", "/proc/self/fd/")
+
+
+@dataclass(frozen=True, slots=True)
+class Source:
+    """One text.
+
+    Attributes:
+        file: its name in messages.
+        text: what it says.
+        path: where it lies; None for a stream.
+        named: a person named it, rather than a folder around it.
+    """
+
+    file: str
+    text: str
+    path: Path | None = None
+    named: bool = False
+
+
+@dataclass(slots=True)
+class Disk:
+    """Reads texts, and remembers each under its name in messages."""
+
+    texts: dict[str, str] = field(default_factory=dict)
+    findings: list[Finding] = field(default_factory=list)
+
+    def named(self, path: str) -> Source:
+        """Read a file that a person named.
+
+        Raises:
+            UsageError: it is not there, no regular file, or not readable.
+        """
+        if not path.startswith(_STREAMS):
+            _refuse_special(path)
+        try:
+            with Path(path).open("rb") as file:
+                raw = file.read(LARGEST + 1)
+        except OSError as error:
+            raise UsageError(f"cannot be read: {error.strerror}", where=path) from None
+        return Source(path, self._decode(path, raw), Path(path), named=True)
+
+    def stream(self, stream: BinaryIO) -> Source:
+        """Read standard input."""
+        return Source("<stdin>", self._decode("<stdin>", stream.read(LARGEST + 1)), named=True)
+
+    def inside(self, path: Path, asked: Mark | None = None) -> Source | None:
+        """Read a file that lies in a folder, or that the place `asked` names.
+
+        None, and a finding, where that cannot be done.
+        """
+        place = asked or Mark(str(path))
+        try:
+            if not stat.S_ISREG(path.stat().st_mode):
+                self.findings.append(found("file-unreadable", place, f"{path} is no regular file"))
+                return None
+            with path.open("rb") as file:
+                raw = file.read(LARGEST + 1)
+        except FileNotFoundError:
+            self.findings.append(found("file-missing", place, f"there is no file {path}"))
+            return None
+        except (OSError, ValueError) as error:
+            why = getattr(error, "strerror", None) or str(error)
+            self.findings.append(found("file-unreadable", place, f"{path} cannot be read: {why}"))
+            return None
+        return Source(str(path), self._decode(str(path), raw), path)
+
+    def _decode(self, file: str, raw: bytes) -> str:
+        text = self._text(file, raw)
+        self.texts[file] = text
+        return text
+
+    def _text(self, file: str, raw: bytes) -> str:
+        if len(raw) > LARGEST:
+            what = f"the file is larger than {LARGEST >> 20} MiB and is not read"
+            self.findings.append(found("too-large", Mark(file), what))
+            return ""
+        wide = raw.startswith((b"\xff\xfe", b"\xfe\xff"))
+        try:
+            return raw.decode("utf-16" if wide else "utf-8-sig")
+        except UnicodeDecodeError as error:
+            line = raw.count(b"\n", 0, error.start) + 1
+            column = error.start - (raw.rfind(b"\n", 0, error.start) + 1) + 1
+            what = f"this is no text: byte 0x{raw[error.start]:02x} is not UTF-8"
+            self.findings.append(found("not-utf8", Mark(file, line, column), what))
+            return ""
+
+
+def walk(folder: Path) -> Iterator[Path]:
+    """The manifests, scripts and documents in a folder, by name; each real folder once."""
+    seen: set[tuple[int, int]] = set()
+    for root, folders, names in os.walk(folder, followlinks=True):
+        status = Path(root).stat()
+        if (status.st_dev, status.st_ino) in seen:
+            folders.clear()
+            continue
+        seen.add((status.st_dev, status.st_ino))
+        mounted = "..data" in folders or "..data" in names
+        folders[:] = sorted(f for f in folders if f not in _SKIPPED and not f.startswith("."))
+        yield from (Path(root) / name for name in sorted(names) if _wanted(name, mounted))
+
+
+def kustomization_in(folder: Path) -> Path | None:
+    """The kustomization file of a folder, if it has one."""
+    return next((folder / n for n in KUSTOMIZATIONS if (folder / n).is_file()), None)
+
+
+def _wanted(name: str, mounted: bool) -> bool:
+    if name.startswith("."):
+        return False
+    return mounted or name.endswith(_SUFFIXES) or name in KUSTOMIZATIONS
+
+
+def _refuse_special(path: str) -> None:
+    try:
+        mode = Path(path).stat().st_mode
+    except (OSError, ValueError) as error:
+        why = getattr(error, "strerror", None) or str(error)
+        raise UsageError(f"cannot be read: {why}", where=path) from None
+    if stat.S_ISREG(mode) or path == os.devnull:
+        return
+    raise UsageError("is no regular file", where=path, hint="for a stream, give - and pipe into it")

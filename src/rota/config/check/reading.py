@@ -1,0 +1,194 @@
+"""Sorts what a person named into the typed objects of the world."""
+
+from __future__ import annotations
+
+import re
+from dataclasses import dataclass, field, replace
+from pathlib import Path
+from typing import BinaryIO
+
+from rota.config.check import files, shell
+from rota.config.check.configs import config_map, config_text, looks_like_config
+from rota.config.check.files import Disk, Source
+from rota.config.check.kustomize import build
+from rota.config.check.parsing import documents, first_document, is_object, manifests
+from rota.config.check.patches import is_json_patch
+from rota.config.check.pods import KNOWN_KINDS, pods_in, quotas_in
+from rota.config.check.policies import labels_in, policy_of, policy_of_patch
+from rota.config.check.procedures import Procedure, procedure
+from rota.config.check.world import ConfigMap, ConfigText, Manifest, Policy, World
+from rota.config.document import Node
+from rota.config.findings import Mark
+from rota.errors import UsageError
+
+_RELEVANT = re.compile(
+    r"nvidia|/gpu|timeSlicing|ClusterPolicy|\brota\b|kind\W+ConfigMap|kubectl", re.IGNORECASE
+)
+_SCRIPTS = (".sh", ".bash")
+_PAGES = (".md", ".markdown")
+
+
+@dataclass(slots=True)
+class Reading:
+    """Reads one thing after another; `world()` is what they come to."""
+
+    disk: Disk = field(default_factory=Disk)
+    bare: list[ConfigText] = field(default_factory=list)
+    manifests: list[Manifest] = field(default_factory=list)
+    patches: list[Policy] = field(default_factory=list)
+    procedures: list[Procedure] = field(default_factory=list)
+    built: set[Path] = field(default_factory=set)
+    skipped: int = 0
+
+    def path(self, path: str, stdin: BinaryIO) -> None:
+        """Read a file, a folder, or `-` for standard input.
+
+        Raises:
+            UsageError: there is nothing to read.
+        """
+        if path == "-":
+            self._source(self.disk.stream(stdin))
+        elif Path(path).is_dir():
+            self._folder(Path(path))
+        elif Path(path).name in files.KUSTOMIZATIONS:
+            self.disk.named(path)
+            self._build(Path(path).parent)
+        else:
+            self._source(self.disk.named(path))
+
+    def world(self) -> World:
+        """Everything read so far, judged config by config."""
+        named = {str(p.config_name.value) for p in self._policies() if p.config_name}
+        configs = list(self.bare)
+        maps: list[ConfigMap] = []
+        for manifest in self.manifests:
+            if manifest.kind == "ConfigMap":
+                made, texts = config_map(manifest, named, self.disk)
+                maps.append(made)
+                configs.extend(texts)
+        return World(
+            configs=tuple(configs),
+            config_maps=tuple(maps),
+            policies=tuple(self._policies()),
+            pods=tuple(pod for m in self.manifests for pod in pods_in(m)),
+            quotas=tuple(quota for m in self.manifests for quota in quotas_in(m)),
+            steps=tuple(step for p in self.procedures for step in p.steps),
+            labels=tuple(label for m in self.manifests for label in labels_in(m))
+            + tuple(label for p in self.procedures for label in p.labels),
+            unknown_kinds=tuple(
+                m for m in self.manifests if m.kind not in KNOWN_KINDS and (m.named or pods_in(m))
+            ),
+            texts=self.disk.texts,
+            findings=tuple(self.disk.findings),
+            skipped=self.skipped,
+        )
+
+    def _policies(self) -> list[Policy]:
+        own = [policy_of(m) for m in self.manifests if m.kind == "ClusterPolicy"]
+        return own + self.patches
+
+    def _folder(self, folder: Path) -> None:
+        paths = list(files.walk(folder))
+        if not paths:
+            hint = "give a file, or a folder with .yaml, .json, .md or .sh files"
+            raise UsageError("the folder has no manifests", where=str(folder), hint=hint)
+        for path in paths:
+            if path.name in files.KUSTOMIZATIONS:
+                self._build(path.parent)
+        for path in paths:
+            if path.resolve() not in self.built:
+                self._inside(path)
+
+    def _inside(self, path: Path) -> None:
+        source = self.disk.inside(path)
+        if source is None:
+            return
+        if _RELEVANT.search(source.text):
+            self._source(source)
+        else:
+            self.skipped += 1
+
+    def _build(self, folder: Path) -> None:
+        """Evaluate a kustomization; what a later one builds upon counts as part of that one only."""
+        file = files.kustomization_in(folder)
+        if file is None or file.resolve() in self.built:
+            return
+        made = build(folder, self.disk)
+        inner = {str(path.parent) for path in made.files if path.name in files.KUSTOMIZATIONS}
+        self.manifests = [
+            m
+            for m in self.manifests
+            if not m.build or m.build == str(folder) or str(Path(m.build).resolve()) not in inner
+        ]
+        self.manifests.extend(made.manifests)
+        self.patches.extend(p for node in made.lost if (p := policy_of_patch(node)))
+        self.built |= made.files
+
+    def _source(self, source: Source) -> None:
+        suffix = Path(source.file).suffix.lower()
+        if suffix in _SCRIPTS or (not suffix and source.text.startswith("#!")):
+            self._procedure(source, source.text, 1, 1)
+        elif suffix in _PAGES:
+            self._page(source)
+        else:
+            self._yaml(source)
+
+    def _yaml(self, source: Source) -> None:
+        first = first_document(source.text, source.file)
+        if first is None or not is_object(first):
+            self._without_kind(source, first)
+            return
+        for node in documents(source.text, source.file, self.disk.findings):
+            self._document(node, source)
+
+    def _without_kind(self, source: Source, first: Node | None) -> None:
+        """A config, a patch, or some other document that is not ours."""
+        if first is not None and (is_json_patch(first) or policy_of_patch(first)):
+            self._patch(first)
+        elif source.named or first is None or looks_like_config(first):
+            self._config(source)
+        else:
+            self._later_objects(source)
+
+    def _config(self, source: Source) -> None:
+        """A bare config; where a folder holds a text that is no YAML, only that is said."""
+        if source.named:
+            self.bare.append(config_text(source, self.disk))
+        else:
+            before = len(self.disk.findings)
+            documents(source.text, source.file, self.disk.findings)
+            if len(self.disk.findings) == before:
+                self.bare.append(config_text(source, self.disk))
+
+    def _later_objects(self, source: Source) -> None:
+        for node in documents(source.text, source.file, []):
+            self._document(node, source)
+
+    def _document(self, node: Node, source: Source) -> None:
+        for manifest in manifests(node, named=source.named):
+            self.manifests.append(manifest)
+
+    def _patch(self, node: Node) -> None:
+        policy = policy_of_patch(node)
+        if policy is not None:
+            self.patches.append(policy)
+
+    def _page(self, source: Source) -> None:
+        for block in shell.blocks(source.text, source.file):
+            if block.language in shell.SHELLS:
+                self._procedure(source, block.text, block.origin.line, block.origin.column)
+            elif block.language in shell.YAMLS:
+                self._example(block, source)
+
+    def _example(self, block: shell.Block, source: Source) -> None:
+        """YAML in a page: read where it is an object, and left alone where it is a fragment."""
+        for node in documents(block.text, source.file, [], block.origin):
+            if is_object(node):
+                self._document(node, source)
+
+    def _procedure(self, source: Source, text: str, line: int, column: int) -> None:
+        origin = Mark(source.file, line, column)
+        made = procedure(shell.commands(text, origin), self.disk, source.path)
+        self.procedures.append(made)
+        self.manifests.extend(replace(m, named=source.named) for m in made.manifests)
+        self.patches.extend(made.policies)

@@ -1,0 +1,85 @@
+"""A report as lines for people, as compilers print them, each part with its style."""
+
+from __future__ import annotations
+
+from typing import TypeAlias
+
+from rota.config.check.judge import Report
+from rota.config.findings import Finding, Level
+
+Line: TypeAlias = "list[tuple[str, str]]"
+"""Parts of one line: text, and a style as rich names it."""
+
+STYLES = {Level.ERROR: "bold red", Level.WARNING: "bold yellow", Level.NOTE: "bold cyan"}
+_WIDEST = 72
+_GUTTER = 6
+
+
+def shown(report: Report, *, strict: bool = False) -> list[Line]:
+    """The whole report.
+
+    Args:
+        report: what was found.
+        strict: warnings count as errors.
+    """
+    lines: list[Line] = []
+    for finding in report.findings:
+        lines.extend([*_finding(finding, report.texts), []])
+    if report.exit_code(strict=strict) == 0:
+        lines.extend([("✓ ", "bold green"), (sentence, "")] for sentence in report.understood)
+    lines.append(_closing(report))
+    return lines
+
+
+def _finding(finding: Finding, texts: dict[str, str]) -> list[Line]:
+    head: Line = [
+        (f"{finding.mark}: ", "bold"),
+        (f"{finding.level}: ", STYLES[finding.level]),
+        (finding.message, ""),
+        (f" [{finding.id}]", "dim"),
+    ]
+    excerpt = _excerpt(finding, texts.get(finding.mark.file, ""))
+    hint: list[Line] = [[(" " * _GUTTER + "= ", "dim"), (finding.hint, "green")]]
+    return [head, *excerpt, *(hint if finding.hint else [])]
+
+
+def _excerpt(finding: Finding, text: str) -> list[Line]:
+    """The line that a finding speaks of, with a mark under the word."""
+    rows = text.split("\n", finding.mark.line) if finding.mark.line else []
+    row = rows[finding.mark.line - 1] if len(rows) >= finding.mark.line > 0 else ""
+    row = "".join(char if char.isprintable() else " " for char in row.rstrip())
+    start = finding.mark.column - 1
+    if not row.strip() or start >= len(row):
+        return []
+    length = len(_word(row[start:]))
+    if len(row) > _WIDEST:
+        first = max(0, min(start - 8, len(row) - _WIDEST))
+        row, start = row[first : first + _WIDEST], start - first
+    under = "^" * max(1, min(length, len(row) - start))
+    number = f"{finding.mark.line:>{_GUTTER - 1}} | "
+    blank = " " * _GUTTER + "| "
+    style = STYLES[finding.level]
+    return [[(number, "dim"), (row, "")], [(blank, "dim"), (" " * start + under, style)]]
+
+
+def _word(rest: str) -> str:
+    """What stands at a place: a quoted string, or all up to a space, comma or colon."""
+    if rest[0] in "'\"" and rest[0] in rest[1:]:
+        return rest[: rest.index(rest[0], 1) + 1]
+    ends = [rest.find(mark) for mark in (" ", ",", ": ", "}", "]")]
+    end = min((end for end in ends if end > 0), default=len(rest))
+    return rest[:end].removesuffix(":")
+
+
+def _closing(report: Report) -> Line:
+    counts = [(report.count(level), level) for level in Level]
+    files = f"{report.files} file{'s' if report.files != 1 else ''}"
+    parts: Line = []
+    for number, level in counts:
+        if number:
+            word = f"{number} {level}{'s' if number != 1 else ''}"
+            parts.extend([(", ", ""), (word, STYLES[level])])
+    if not parts:
+        return [(f"{files} read, nothing to object to.", "bold green")]
+    tail = f" in {files} read. More about one: rota check --explain {report.findings[0].id}"
+    return [*parts[1:], (tail, "")]
