@@ -7,7 +7,9 @@ real binding, bus ids in bytes, and structures with the binding's field names.
 from __future__ import annotations
 
 import itertools
+import os
 import threading
+import time
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from types import SimpleNamespace as Struct
@@ -41,6 +43,7 @@ class FakeGpu:
     slices: tuple[int, int] = (1, 1)
     compute: list[tuple[int, int | None]] = field(default_factory=list)
     graphics: list[tuple[int, int | None]] = field(default_factory=list)
+    samples: list[tuple[int, int, int]] = field(default_factory=list)
     action: int = 0
     action_return: int = 0
     faults: dict[str, int] = field(default_factory=dict)
@@ -154,6 +157,12 @@ class FakeNvml:
 
     def nvmlDeviceGetUtilizationRates(self, gpu: FakeGpu) -> Any:  # noqa: N802
         return Struct(gpu=37, memory=5)
+
+    def nvmlDeviceGetProcessUtilization(self, gpu: FakeGpu, since: int) -> list[Any]:  # noqa: N802
+        found = [s for s in gpu.samples if s[1] > since]
+        if not found:
+            raise pynvml.NVMLError(pynvml.NVML_ERROR_NOT_FOUND)
+        return [Struct(pid=pid, timeStamp=at, smUtil=sm) for pid, at, sm in found]
 
     def nvmlDeviceGetFieldValues(self, gpu: FakeGpu, fields: list[int]) -> list[Any]:  # noqa: N802
         assert fields == [pynvml.NVML_FI_DEV_GET_GPU_RECOVERY_ACTION]
@@ -414,6 +423,23 @@ def test_a_figure_that_is_not_to_be_had_is_an_error_and_not_0() -> None:
 def test_an_unknown_uuid_is_an_error() -> None:
     with pytest.raises(GpuError, match="GPU-9"):
         NvmlInventory(FakeNvml(FakeGpu())).memory("GPU-9")
+
+
+def test_gpu_time_by_process_grows_from_the_first_look_on() -> None:
+    gpu = FakeGpu()
+    door = NvmlInventory(FakeNvml(gpu))
+    assert door.accounts("GPU-0") == {}
+    pid, now = os.getpid(), time.time_ns() // 1000
+    gpu.samples = [(pid, now + 1_000_000, 50)]
+    seconds = door.accounts("GPU-0")[pid]
+    assert seconds > 0.5
+    assert door.accounts("GPU-0")[pid] == seconds
+
+
+def test_a_gpu_that_knows_no_time_by_process_accounts_for_none() -> None:
+    door = NvmlInventory(FakeNvml(FakeGpu(faults={"nvmlDeviceGetProcessUtilization": NO})))
+    assert door.accounts("GPU-0") == {}
+    assert door.accounts("GPU-0") == {}
 
 
 @pytest.mark.parametrize(

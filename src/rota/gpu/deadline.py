@@ -11,7 +11,7 @@ from __future__ import annotations
 import queue
 import threading
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from concurrent.futures import Future
 from typing import Any, TypeVar
 
@@ -51,6 +51,10 @@ class DeadlineInventory:
     def utilization(self, gpu: str) -> float:
         """As the door's."""
         return self._query("utilization", lambda: self._door.utilization(gpu))
+
+    def accounts(self, gpu: str) -> Mapping[int, float]:
+        """As the door's."""
+        return self._query("accounts", lambda: self._door.accounts(gpu))
 
     def wait_event(self, timeout: float) -> HealthEvent | None:
         """As the door's."""

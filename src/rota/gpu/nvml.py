@@ -8,10 +8,12 @@ by the next call: a driver may come later than the agent.
 from __future__ import annotations
 
 import threading
-from collections.abc import Callable, Iterable, Iterator
+import time
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from typing import Any, TypeVar
 
 from rota.errors import GpuError
+from rota.gpu.accounts import Ledger, Sample
 from rota.gpu.binding import Binding, NvmlFault
 from rota.gpu.events import Events
 from rota.gpu.survey import Say, memory, survey
@@ -49,6 +51,7 @@ class NvmlInventory:
         self._module = nvml
         self._tell = say
         self._told: set[str] = set()
+        self._ledgers: dict[str, Ledger] = {}
         self._lock = threading.Lock()
         self._binding: Binding | None = None
         self._events: Events | None = None
@@ -73,6 +76,15 @@ class NvmlInventory:
     def utilization(self, gpu: str) -> float:
         """The part of NVML's last sample period (up to a second) in which a kernel ran."""
         return self._ask(lambda binding: _utilization(binding, gpu))
+
+    def accounts(self, gpu: str) -> Mapping[int, float]:
+        """Pid → seconds of the SMs since the first call; empty where NVML cannot tell (MIG)."""
+        binding = self._open()
+        ledger = self._ledgers.setdefault(
+            gpu, Ledger(lambda since: _samples(self._open(), gpu, since))
+        )
+        _handle(binding, gpu)
+        return ledger.look(time.time_ns() // 1000)
 
     def wait_event(self, timeout: float) -> HealthEvent | None:
         """The next error that the driver reports; None after `timeout` seconds or a close."""
@@ -148,6 +160,19 @@ def _processes(binding: Binding, uuid: str) -> tuple[GpuProcess, ...]:
             known = int(size) if size is not None and size != _UNKNOWN_MEMORY else 0
             used[int(process.pid)] = max(used.get(int(process.pid), 0), known)
     return tuple(GpuProcess(pid, size) for pid, size in sorted(used.items()))
+
+
+def _samples(binding: Binding, uuid: str, since: int) -> Iterator[Sample]:
+    """NVML's samples after `since` (µs since 1970); none is an error to the binding, not to us."""
+    handle = _handle(binding, uuid)
+    try:
+        found = binding.ask_or((), uuid, "nvmlDeviceGetProcessUtilization", handle, since)
+    except NvmlFault as fault:
+        if not (fault.not_found or fault.code == 0):
+            raise
+        return
+    for sample in found:
+        yield Sample(int(sample.pid), int(sample.timeStamp), int(sample.smUtil))
 
 
 def _utilization(binding: Binding, uuid: str) -> float:
