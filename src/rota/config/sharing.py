@@ -80,10 +80,13 @@ def _resources(
 
 
 def _resource(node: Node, place: str, renamed: bool, report: Report) -> SharedResource | None:
-    if not isinstance(node, Mapping) and not values.is_null(node):
-        values.mapping(node, "an entry of `resources`", report)
+    if values.is_null(node):
+        report.error("no-resource-name", node.mark, "an entry of `resources` is empty", "remove it")
         return None
-    found = exact_fields(node, place, report) if isinstance(node, Mapping) else {}
+    block = values.mapping(node, "an entry of `resources`", report)
+    if block is None:
+        return None
+    found = exact_fields(block, place, report)
     name = _name(found, node.mark, report)
     replicas = _replicas(found, node.mark, report)
     devices = _devices(found.get("devices"), report)
