@@ -100,7 +100,9 @@ def test_a_tag_that_the_text_cannot_be_is_refused(written: str) -> None:
 def test_every_key_and_value_knows_its_place() -> None:
     tree = only("a: 1\nb:\n- c: [2, 3]\n")
     assert tree.entry("b").mark == Mark("f", 2, 1)
-    assert find(tree, "b", 0, "c", 1).mark == Mark("f", 3, 10)
+    number = find(tree, "b", 0, "c", 1)
+    assert number is not None
+    assert number.mark == Mark("f", 3, 10)
     assert find(tree, "b", 1) is None
     assert find(tree, "a", "b") is None
     assert text_of(find(tree, "a")) is None
