@@ -16,7 +16,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, TypeVar
 
-from rota.emulation import driver, fence, layout
+from rota.emulation import fence, layout
 from rota.emulation.control import Control
 from rota.emulation.device import NoMemory
 from rota.emulation.link import EngineGone, Link
@@ -211,7 +211,7 @@ def init(folder: Path | None = None) -> Cuda:
     global _cuda
     with _initializing:
         if _cuda is None:
-            place = folder or driver.folder_from_environment()
+            place = folder or layout.from_environment()
             if place is None:
                 raise NoDevice("no emulated GPU", hint=f"{layout.VARIABLE} names its folder")
             _cuda = Cuda(place)

@@ -4,11 +4,11 @@ from __future__ import annotations
 
 import os
 import signal
-import subprocess
 import sys
 import time
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from contextlib import suppress
+from dataclasses import dataclass
 from pathlib import Path
 from socket import socket
 
@@ -16,11 +16,11 @@ from rota.emulation import layout, wire
 from rota.errors import GpuError
 from rota.model import Inventory
 
+LINGER = 3.0
+"""Seconds that an engine lives on when nobody is connected any more."""
+
 PATIENCE = 20.0
 """Seconds that an engine may take to start on a machine that is busy."""
-
-_let_go: list[subprocess.Popen[bytes]] = []
-"""Engines of ours that may live on: kept, so that they are children that were not forgotten."""
 
 
 @dataclass(slots=True)
@@ -35,7 +35,7 @@ class Emulation:
     folder: Path
     pid: int
     _link: socket
-    _process: subprocess.Popen[bytes] | None = field(default=None)
+    _child: bool = False
 
     @property
     def environment(self) -> Mapping[str, str]:
@@ -45,20 +45,16 @@ class Emulation:
     def close(self) -> None:
         """Let go of it. It ends some seconds after everybody has. Twice is once."""
         self._link.close()
-        if self._process is not None:
-            _let_go.append(self._process)
 
     def stop(self) -> None:
-        """End it now, whoever uses it, and wait until it is gone. Twice is once."""
+        """End it now, whoever uses it, and wait until it is gone. Twice is once.
+
+        An engine that was only attached to is let go of.
+        """
         self._link.close()
-        if self._process is None or self._process.poll() is not None:
-            return
-        self._process.send_signal(signal.SIGTERM)
-        try:
-            self._process.wait(PATIENCE)
-        except subprocess.TimeoutExpired:
-            self._process.kill()
-            self._process.wait()
+        if self._child:
+            self._child = False
+            _end(self.pid)
 
     def __enter__(self) -> Emulation:
         return self
@@ -67,33 +63,29 @@ class Emulation:
         self.stop()
 
 
-def start(inventory: Inventory, folder: Path) -> Emulation:
+def start(inventory: Inventory, folder: Path, linger: float = LINGER) -> Emulation:
     """Emulate that inventory in that folder, in a process of a session of its own.
+
+    The engine ends when nobody has been connected to it for `linger` seconds.
 
     Raises:
         GpuError: an engine lives there already, or it did not come up.
     """
-    if _dial(folder) is not None:
+    other = _dial(folder)
+    if other is not None:
+        other.close()
         raise GpuError(
             "an emulated GPU lives here already", where=str(folder), hint="use another folder"
         )
     folder.mkdir(mode=0o700, parents=True, exist_ok=True)
     layout.write_inventory(folder, inventory)
-    with layout.log_path(folder).open("wb") as log:
-        process = subprocess.Popen(
-            [sys.executable, "-m", "rota.emulation.engine", str(folder)],
-            stdin=subprocess.DEVNULL,
-            stdout=log,
-            stderr=log,
-            start_new_session=True,
-        )
+    pid = _spawn(folder, linger)
     try:
-        link = _await(folder, process)
+        link = _await(folder, pid)
     except BaseException:
-        process.kill()
-        process.wait()
+        _end(pid)
         raise
-    return Emulation(folder, process.pid, link, process)
+    return Emulation(folder, pid, link, True)
 
 
 def attach(folder: Path) -> Emulation:
@@ -109,12 +101,6 @@ def attach(folder: Path) -> Emulation:
     return Emulation(folder, pid, link)
 
 
-def folder_from_environment() -> Path | None:
-    """The folder that the environment names; None where it names none."""
-    name = os.environ.get(layout.VARIABLE)
-    return Path(name) if name else None
-
-
 def _dial(folder: Path) -> socket | None:
     try:
         return wire.connect(layout.socket_path(folder), PATIENCE)
@@ -122,19 +108,49 @@ def _dial(folder: Path) -> socket | None:
         return None
 
 
-def _await(folder: Path, process: subprocess.Popen[bytes]) -> socket:
+def _spawn(folder: Path, linger: float) -> int:
+    """The engine outlives us when others use it, so it is no Popen, which would mourn it."""
+    log = str(layout.log_path(folder))
+    return os.posix_spawn(
+        sys.executable,
+        [sys.executable, "-m", "rota.emulation.engine", str(folder), str(linger)],
+        os.environ,
+        file_actions=[
+            (os.POSIX_SPAWN_OPEN, 0, os.devnull, os.O_RDONLY, 0),
+            (os.POSIX_SPAWN_OPEN, 1, log, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600),
+            (os.POSIX_SPAWN_DUP2, 1, 2),
+        ],
+        setsid=True,
+    )
+
+
+def _await(folder: Path, pid: int) -> socket:
     end = time.monotonic() + PATIENCE
     while time.monotonic() < end:
-        ended = process.poll() is not None
+        ended = _reaped(pid)
         link = None if ended else _dial(folder)
         if link is not None:
             return link
         if ended:
-            said = layout.log_path(folder).read_text().strip().splitlines()
-            raise GpuError(
-                "the emulated GPU ended at once",
-                where=str(folder),
-                hint=said[-1:][0] if said else "",
-            )
+            said = layout.log_path(folder).read_text().strip().rpartition("\n")[2]
+            raise GpuError("the emulated GPU ended at once", where=str(folder), hint=said)
         time.sleep(0.01)
     raise GpuError(f"the emulated GPU did not come up in {PATIENCE:.0f} s", where=str(folder))
+
+
+def _end(pid: int) -> None:
+    """End a child of ours; kill it if it takes too long."""
+    end = time.monotonic() + PATIENCE
+    number = signal.SIGTERM
+    while not _reaped(pid):
+        with suppress(ProcessLookupError):
+            os.kill(pid, number)
+        number = signal.SIGTERM if time.monotonic() < end else signal.SIGKILL
+        time.sleep(0.005)
+
+
+def _reaped(pid: int) -> bool:
+    try:
+        return os.waitpid(pid, os.WNOHANG)[0] == pid
+    except ChildProcessError:
+        return True

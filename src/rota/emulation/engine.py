@@ -19,24 +19,21 @@ from pathlib import Path
 from typing import IO
 
 from rota.emulation import layout, wire
+from rota.emulation.driver import LINGER
 from rota.emulation.peers import Peer
 from rota.emulation.service import Service
 from rota.emulation.timer import Timer
 from rota.errors import RotaError
 
-LINGER = 3.0
-"""Seconds that an engine lives on when nobody is connected any more."""
-
 FIRST = 15.0
 """Seconds that it waits for its first connection."""
-
-_BURST = 64
 
 
 class Engine:
     """The loop: sockets in, finished work out."""
 
-    def __init__(self, folder: Path, service: Service) -> None:
+    def __init__(self, folder: Path, service: Service, linger: float = LINGER) -> None:
+        self._linger = linger
         self._service = service
         self._folder = folder
         self._path = layout.socket_path(folder)
@@ -54,7 +51,7 @@ class Engine:
         """Serve until nobody is there any more."""
         while self._peers or time.monotonic() < self._alone_until:
             self._timer.set(self._next_moment())
-            for key, _ in self._selector.select(None if self._peers else 0.5):
+            for key, _ in self._selector.select(None if self._peers else 0.1):
                 if isinstance(key.data, Peer):
                     self._read(key.data)
                 else:
@@ -86,19 +83,18 @@ class Engine:
         self._selector.register(link, selectors.EVENT_READ, peer)
 
     def _read(self, peer: Peer) -> None:
-        for _ in range(_BURST):
-            try:
-                message, descriptor = wire.receive_with_descriptor(peer.link)
-            except BlockingIOError:
-                return
-            except (ValueError, RotaError):
-                message, descriptor = None, None
-            if message is None:
-                self._drop(peer)
-                return
-            if descriptor is not None:
-                peer.adopt(descriptor)
-            self._answer(peer, message)
+        try:
+            message, descriptor = wire.receive_with_descriptor(peer.link)
+        except BlockingIOError:
+            return
+        except (ValueError, RotaError):
+            message, descriptor = None, None
+        if message is None:
+            self._drop(peer)
+            return
+        if descriptor is not None:
+            peer.adopt(descriptor)
+        self._answer(peer, message)
 
     def _answer(self, peer: Peer, message: wire.Message) -> None:
         answer = self._service.handle(peer, message, time.monotonic())
@@ -121,7 +117,7 @@ class Engine:
         if peer.fences is not None:
             layout.gate_path(self._folder, peer.pid).unlink(missing_ok=True)
         if not self._peers:
-            self._alone_until = time.monotonic() + LINGER
+            self._alone_until = time.monotonic() + self._linger
 
     def _next_moment(self) -> float | None:
         moments = [self._service.next_end(), self._later[0][0] if self._later else None]
@@ -149,7 +145,7 @@ def _only_one(folder: Path) -> IO[str]:
     return lock
 
 
-def main(folder: Path) -> None:
+def main(folder: Path, linger: float = LINGER) -> None:
     """Emulate what the folder says until nobody is there any more, or until SIGTERM."""
     signal.signal(signal.SIGTERM, lambda *_: sys.exit(0))
     signal.signal(signal.SIGINT, signal.SIG_IGN)
@@ -157,7 +153,7 @@ def main(folder: Path) -> None:
     try:
         inventory = layout.read_inventory(folder)
         layout.gate_path(folder, 0).parent.mkdir(mode=0o700, exist_ok=True)
-        engine = Engine(folder, Service(inventory, time.monotonic()))
+        engine = Engine(folder, Service(inventory, time.monotonic()), linger)
     except RotaError as error:
         sys.exit(f"rota: {error}")
     try:
@@ -168,7 +164,7 @@ def main(folder: Path) -> None:
 
 
 if __name__ == "__main__":
-    if len(sys.argv) != 2:
-        sys.exit("usage: python -m rota.emulation.engine FOLDER")
+    if not 2 <= len(sys.argv) <= 3:
+        sys.exit("usage: python -m rota.emulation.engine FOLDER [SECONDS]")
     os.umask(0o077)
-    main(Path(sys.argv[1]))
+    main(Path(sys.argv[1]), *map(float, sys.argv[2:]))

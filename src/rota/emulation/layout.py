@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import json
+import os
 from pathlib import Path
 from typing import Any
 
@@ -12,6 +13,12 @@ from rota.model import Gpu, Inventory, MigDevice
 
 VARIABLE = "ROTA_EMULATED_GPU"
 """The environment variable that tells a program which folder its emulated GPU lives in."""
+
+
+def from_environment() -> Path | None:
+    """The folder that the environment names; None where it names none."""
+    name = os.environ.get(VARIABLE)
+    return Path(name) if name else None
 
 
 def socket_path(folder: Path) -> Path:
