@@ -9,7 +9,7 @@ import click
 
 from rota.config.check import check
 from rota.config.check.registry import SECTIONS, explain
-from rota.config.check.text import shown
+from rota.config.check.text import HINT, Line, shown
 from rota.errors import UsageError
 
 
@@ -17,7 +17,14 @@ from rota.errors import UsageError
 @click.argument("paths", metavar="PATH...", nargs=-1)
 @click.option("-o", "--output", type=click.Choice(["text", "json"]), default="text")
 @click.option("--strict", is_flag=True, help="Let warnings count as errors.")
-@click.option("--explain", "rule", metavar="ID", help="Say what a rule is about.")
+@click.option(
+    "--explain",
+    "rule",
+    metavar="ID",
+    is_flag=False,
+    flag_value="",
+    help="Say what a rule is about; without ID, list them.",
+)
 def command(paths: tuple[str, ...], output: str, strict: bool, rule: str | None) -> int:
     """Read configs and manifests, and explain each mistake.
 
@@ -40,26 +47,29 @@ def command(paths: tuple[str, ...], output: str, strict: bool, rule: str | None)
     return report.exit_code(strict=strict)
 
 
-def _show(lines: list[list[tuple[str, str]]]) -> None:
-    """Print lines of (text, style); rich wraps and colours them on a terminal only."""
+def _show(lines: list[Line]) -> None:
+    """Print lines; on a terminal rich colours them, and wraps those that are no excerpt."""
     if not sys.stdout.isatty():
         click.echo("\n".join("".join(text for text, _ in line) for line in lines))
         return
     from rich.console import Console
-    from rich.padding import Padding
+    from rich.table import Table
     from rich.text import Text
 
     console = Console(highlight=False)
     for line in lines:
-        text = Text.assemble(*line)
-        console.print(
-            text if text.plain.strip() else Padding("", 0), soft_wrap="|" in text.plain[:8]
-        )
+        if line and line[0][0] == HINT:
+            grid = Table.grid()
+            grid.add_row(Text.assemble(line[0]), Text.assemble(*line[1:]))
+            console.print(grid)
+        else:
+            console.print(Text.assemble(*line), no_wrap=bool(line) and line[0][0].endswith("| "))
 
 
 def _explained(rule: str) -> str:
     text = explain(rule)
     if text is None:
-        known = "\n".join(f"  {s.id:<28} {s.title}" for s in SECTIONS.values())
-        raise UsageError(f"there is no rule `{rule}`; there are:\n{known}")
+        known = "\n".join(f"  {s.id:<29} {s.title}" for s in SECTIONS.values())
+        what = f"there is no rule `{rule}`" if rule else "a rule's id is missing"
+        raise UsageError(f"{what}; there are:\n{known}")
     return text

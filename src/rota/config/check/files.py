@@ -50,8 +50,8 @@ class Disk:
     texts: dict[str, str] = field(default_factory=dict)
     findings: list[Finding] = field(default_factory=list)
 
-    def named(self, path: str) -> Source:
-        """Read a file that a person named.
+    def named(self, path: str) -> Source | None:
+        """Read a file that a person named; None, and a finding, where it is no text.
 
         Raises:
             UsageError: it is not there, no regular file, or not readable.
@@ -63,11 +63,11 @@ class Disk:
                 raw = file.read(LARGEST + 1)
         except OSError as error:
             raise UsageError(f"cannot be read: {error.strerror}", where=path) from None
-        return Source(path, self._decode(path, raw), Path(path), named=True)
+        return self._source(path, raw, Path(path), named=True)
 
-    def stream(self, stream: BinaryIO) -> Source:
-        """Read standard input."""
-        return Source("<stdin>", self._decode("<stdin>", stream.read(LARGEST + 1)), named=True)
+    def stream(self, stream: BinaryIO) -> Source | None:
+        """Read standard input; None, and a finding, where it is no text."""
+        return self._source("<stdin>", stream.read(LARGEST + 1), None, named=True)
 
     def inside(self, path: Path, asked: Mark | None = None) -> Source | None:
         """Read a file that lies in a folder, or that the place `asked` names.
@@ -88,18 +88,18 @@ class Disk:
             why = getattr(error, "strerror", None) or str(error)
             self.findings.append(found("file-unreadable", place, f"{path} cannot be read: {why}"))
             return None
-        return Source(str(path), self._decode(str(path), raw), path)
+        return self._source(str(path), raw, path, named=False)
 
-    def _decode(self, file: str, raw: bytes) -> str:
+    def _source(self, file: str, raw: bytes, path: Path | None, *, named: bool) -> Source | None:
         text = self._text(file, raw)
-        self.texts[file] = text
-        return text
+        self.texts[file] = text or ""
+        return None if text is None else Source(file, text, path, named)
 
-    def _text(self, file: str, raw: bytes) -> str:
+    def _text(self, file: str, raw: bytes) -> str | None:
         if len(raw) > LARGEST:
             what = f"the file is larger than {LARGEST >> 20} MiB and is not read"
             self.findings.append(found("too-large", Mark(file), what))
-            return ""
+            return None
         wide = raw.startswith((b"\xff\xfe", b"\xfe\xff"))
         try:
             return raw.decode("utf-16" if wide else "utf-8-sig")
@@ -108,7 +108,7 @@ class Disk:
             column = error.start - (raw.rfind(b"\n", 0, error.start) + 1) + 1
             what = f"this is no text: byte 0x{raw[error.start]:02x} is not UTF-8"
             self.findings.append(found("not-utf8", Mark(file, line, column), what))
-            return ""
+            return None
 
 
 def walk(folder: Path) -> Iterator[Path]:

@@ -24,6 +24,7 @@ from rota.config.document import (
 from rota.config.findings import Finding, Mark
 
 _TEMPLATE = re.compile(r"^\s*(- )?\{\{|: \{\{", re.MULTILINE)
+_MARKER = re.compile(r"^---(?=\s|$)", re.MULTILINE)
 _CLUSTER_SCOPED = {"ClusterPolicy", "Namespace", "Node", "ClusterRole", "ClusterRoleBinding"}
 
 
@@ -43,16 +44,28 @@ def documents(
         return ()
 
 
-def first_document(text: str, file: str) -> Node | None:
-    """The first document that says anything, whatever follows it; None without one."""
-    try:
-        nodes = read_documents(text, file)
-    except SyntaxProblem:
-        try:
-            return read_first(text, file)[0]
-        except SyntaxProblem:
-            return None
+def first_of(nodes: tuple[Node, ...]) -> Node | None:
+    """The first document that says anything."""
     return next((n for n in nodes if not isinstance(n, Scalar) or n.value is not None), None)
+
+
+def leading_document(text: str, file: str) -> Node | None:
+    """The first document, whatever follows it; None where not even that can be parsed."""
+    try:
+        return read_first(text, file)[0]
+    except SyntaxProblem:
+        return None
+
+
+def split(text: str, file: str) -> list[tuple[str, Mark]]:
+    """The documents of a text, unparsed: `---` at the start of a line cannot stand in any value."""
+    parts, start, line = [], 0, 1
+    for match in [*_MARKER.finditer(text), None]:
+        end = match.start() if match else len(text)
+        parts.append((text[start:end], Mark(file, line, 1)))
+        line += text.count("\n", start, end)
+        start = end
+    return [part for part in parts if part[0].strip()] or parts
 
 
 def is_object(node: Node) -> bool:

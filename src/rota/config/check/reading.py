@@ -11,14 +11,21 @@ from rota.config.check import files, shell
 from rota.config.check.configs import config_map, config_text, looks_like_config
 from rota.config.check.files import Disk, Source
 from rota.config.check.kustomize import build
-from rota.config.check.parsing import documents, first_document, is_object, manifests
+from rota.config.check.parsing import (
+    documents,
+    first_of,
+    is_object,
+    leading_document,
+    manifests,
+    split,
+)
 from rota.config.check.patches import is_json_patch
 from rota.config.check.pods import KNOWN_KINDS, pods_in, quotas_in
 from rota.config.check.policies import labels_in, policy_of, policy_of_patch
 from rota.config.check.procedures import Procedure, procedure
 from rota.config.check.world import ConfigMap, ConfigText, Manifest, Policy, World
 from rota.config.document import Node
-from rota.config.findings import Mark
+from rota.config.findings import Finding, Mark
 from rota.errors import UsageError
 
 _RELEVANT = re.compile(
@@ -124,7 +131,9 @@ class Reading:
         self.patches.extend(p for node in made.lost if (p := policy_of_patch(node)))
         self.built |= made.files
 
-    def _source(self, source: Source) -> None:
+    def _source(self, source: Source | None) -> None:
+        if source is None:
+            return
         suffix = Path(source.file).suffix.lower()
         if suffix in _SCRIPTS or (not suffix and source.text.startswith("#!")):
             self._procedure(source, source.text, 1, 1)
@@ -134,44 +143,47 @@ class Reading:
             self._yaml(source)
 
     def _yaml(self, source: Source) -> None:
-        first = first_document(source.text, source.file)
+        found: list[Finding] = []
+        nodes = self._documents(source, found)
+        first = (
+            first_of(nodes) if nodes or not found else leading_document(source.text, source.file)
+        )
         if first is None or not is_object(first):
-            self._without_kind(source, first)
+            self._without_kind(source, first, nodes, found)
             return
-        for node in documents(source.text, source.file, self.disk.findings):
+        self.disk.findings.extend(found)
+        for node in nodes:
             self._document(node, source)
 
-    def _without_kind(self, source: Source, first: Node | None) -> None:
-        """A config, a patch, or some other document that is not ours."""
-        if first is not None and (is_json_patch(first) or policy_of_patch(first)):
-            self._patch(first)
-        elif source.named or first is None or looks_like_config(first):
-            self._config(source)
-        else:
-            self._later_objects(source)
-
-    def _config(self, source: Source) -> None:
-        """A bare config; where a folder holds a text that is no YAML, only that is said."""
+    def _documents(self, source: Source, found: list[Finding]) -> tuple[Node, ...]:
+        """All documents of a named file; of one in a folder, those that speak of GPUs."""
         if source.named:
+            return documents(source.text, source.file, found)
+        parts = split(source.text, source.file)
+        return tuple(
+            node
+            for text, origin in parts
+            if len(parts) == 1 or _RELEVANT.search(text)
+            for node in documents(text, source.file, found, origin)
+        )
+
+    def _without_kind(
+        self, source: Source, first: Node | None, nodes: tuple[Node, ...], found: list[Finding]
+    ) -> None:
+        """A config, a patch, or some other document that is not ours."""
+        policy = policy_of_patch(first) if first is not None else None
+        if policy is not None:
+            self.patches.append(policy)
+        elif _is_config(first, named=source.named):
             self.bare.append(config_text(source, self.disk))
         else:
-            before = len(self.disk.findings)
-            documents(source.text, source.file, self.disk.findings)
-            if len(self.disk.findings) == before:
-                self.bare.append(config_text(source, self.disk))
-
-    def _later_objects(self, source: Source) -> None:
-        for node in documents(source.text, source.file, []):
-            self._document(node, source)
+            self.disk.findings.extend(found)
+            for node in nodes:
+                self._document(node, source)
 
     def _document(self, node: Node, source: Source) -> None:
         for manifest in manifests(node, named=source.named):
             self.manifests.append(manifest)
-
-    def _patch(self, node: Node) -> None:
-        policy = policy_of_patch(node)
-        if policy is not None:
-            self.patches.append(policy)
 
     def _page(self, source: Source) -> None:
         for block in shell.blocks(source.text, source.file):
@@ -192,3 +204,10 @@ class Reading:
         self.procedures.append(made)
         self.manifests.extend(replace(m, named=source.named) for m in made.manifests)
         self.patches.extend(made.policies)
+
+
+def _is_config(first: Node | None, *, named: bool) -> bool:
+    """Whether to take a document without a kind as a config: a named one is meant to be something."""
+    if first is None:
+        return named
+    return looks_like_config(first) or (named and not is_json_patch(first))

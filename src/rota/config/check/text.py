@@ -11,8 +11,11 @@ Line: TypeAlias = "list[tuple[str, str]]"
 """Parts of one line: text, and a style as rich names it."""
 
 STYLES = {Level.ERROR: "bold red", Level.WARNING: "bold yellow", Level.NOTE: "bold cyan"}
-_WIDEST = 72
+HINT = "      = "
+"""What a line with a hint begins with."""
+
 _GUTTER = 6
+_WIDEST = 72
 
 
 def shown(report: Report, *, strict: bool = False) -> list[Line]:
@@ -27,8 +30,7 @@ def shown(report: Report, *, strict: bool = False) -> list[Line]:
         lines.extend([*_finding(finding, report.texts), []])
     if report.exit_code(strict=strict) == 0:
         lines.extend([("✓ ", "bold green"), (sentence, "")] for sentence in report.understood)
-    lines.append(_closing(report))
-    return lines
+    return [*lines, *_closing(report)]
 
 
 def _finding(finding: Finding, texts: dict[str, str]) -> list[Line]:
@@ -39,7 +41,7 @@ def _finding(finding: Finding, texts: dict[str, str]) -> list[Line]:
         (f" [{finding.id}]", "dim"),
     ]
     excerpt = _excerpt(finding, texts.get(finding.mark.file, ""))
-    hint: list[Line] = [[(" " * _GUTTER + "= ", "dim"), (finding.hint, "green")]]
+    hint: list[Line] = [[(HINT, "dim"), (finding.hint, "green")]]
     return [head, *excerpt, *(hint if finding.hint else [])]
 
 
@@ -71,15 +73,20 @@ def _word(rest: str) -> str:
     return rest[:end].removesuffix(":")
 
 
-def _closing(report: Report) -> Line:
-    counts = [(report.count(level), level) for level in Level]
+def _closing(report: Report) -> list[Line]:
     files = f"{report.files} file{'s' if report.files != 1 else ''}"
     parts: Line = []
-    for number, level in counts:
+    for level in Level:
+        number = report.count(level)
         if number:
             word = f"{number} {level}{'s' if number != 1 else ''}"
             parts.extend([(", ", ""), (word, STYLES[level])])
     if not parts:
-        return [(f"{files} read, nothing to object to.", "bold green")]
-    tail = f" in {files} read. More about one: rota check --explain {report.findings[0].id}"
-    return [*parts[1:], (tail, "")]
+        return [[(f"{files} read, nothing to object to.", "bold green")]]
+    more: Line = [(f"More about one: rota check --explain {_gravest(report).id}", "dim")]
+    return [[*parts[1:], (f" in {files}.", "")], more]
+
+
+def _gravest(report: Report) -> Finding:
+    order = list(Level)
+    return min(report.findings, key=lambda finding: order.index(finding.level))

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from textwrap import dedent, indent
+from textwrap import dedent, fill, indent
 
 from rota.config.findings import Level
 
@@ -32,7 +32,7 @@ class Section:
         """For a terminal."""
         wrong, right = (indent(_block(e), "    ") for e in (self.wrong, self.right))
         head = f"{self.id} ({self.level})\n{self.title}."
-        return f"{head}\n\n{_block(self.why)}\n\nWrong:\n\n{wrong}\n\nRight:\n\n{right}"
+        return f"{head}\n\n{fill(_block(self.why), 79)}\n\nWrong:\n\n{wrong}\n\nRight:\n\n{right}"
 
     def markdown(self) -> str:
         """For the reference."""
