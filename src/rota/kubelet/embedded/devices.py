@@ -51,6 +51,11 @@ class DeviceManager:
             self._expire_later(resource)
         self._save()
 
+    @property
+    def abandoned(self) -> frozenset[str]:
+        """Resources whose plugin is gone, and that are forgotten when the grace is over."""
+        return frozenset(self._expiries)
+
     def connected(self, endpoint: Endpoint) -> None:
         """A plugin registered; an earlier one for the same resource counts no more."""
         former = self._endpoints.get(endpoint.resource)

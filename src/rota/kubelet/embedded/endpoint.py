@@ -70,7 +70,7 @@ class Endpoint:
             raise PluginError(
                 "failed to dial device plugin: context deadline exceeded", where=str(path)
             ) from None
-        asked = self._stub.GetDevicePluginOptions(api.Empty(), timeout=self._timing.call_deadline)
+        asked = self._stub.GetDevicePluginOptions(api.Empty(), timeout=self._timing.dial_deadline)
         self.options = await _said(asked, "failed to get device plugin options: ")
 
     async def watch(self) -> AsyncIterator[list[api.Device]]:

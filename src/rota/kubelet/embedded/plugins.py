@@ -99,12 +99,16 @@ class Plugins:
         except PluginError as error:
             why = error.what
         finally:
+            self._tell_end(endpoint, why)
             self._devices.disconnected(endpoint)
-            if not self._closed:
-                self._journal.warn(
-                    "PluginGone", endpoint.resource, f"ListAndWatch ended unexpectedly: {why}"
-                )
             await endpoint.close()
+
+    def _tell_end(self, endpoint: Endpoint, why: str) -> None:
+        if endpoint.stopped:
+            self._journal.note("PluginReplaced", endpoint.resource, "another one registered")
+        elif not self._closed:
+            text = f"ListAndWatch ended unexpectedly: {why}"
+            self._journal.warn("PluginGone", endpoint.resource, text)
 
     async def close(self) -> None:
         """Hang up on all of them."""

@@ -201,10 +201,13 @@ def main() -> None:
 
 
 def read_order() -> bytes:
-    """The first line of the input, and no byte more; empty when the input ended before it did."""
+    """The first line of the input; empty when the input ended before it did.
+
+    Nothing follows it before the kubelet has heard the pid, so no byte of a later line is lost.
+    """
     line = b""
     while not line.endswith(b"\n"):
-        part = os.read(0, 1)
+        part = os.read(0, 1 << 16)
         if not part:
             return b""
         line += part

@@ -140,9 +140,9 @@ class Timing:
 
     Attributes:
         endpoint_grace: a resource whose plugin is gone keeps its capacity so long.
-        dial_deadline: to connect to a plugin that registers.
-        call_deadline: for GetDevicePluginOptions, GetPreferredAllocation and Allocate. The real
-            kubelet waits for ever, and admits nothing meanwhile; this one does not.
+        dial_deadline: to connect to a plugin that registers, and again to get its options.
+        call_deadline: for GetPreferredAllocation and Allocate. The real kubelet waits for ever,
+            and admits nothing meanwhile; this one does not.
         prestart_deadline: for PreStartContainer.
         backoff_first: wait before the second restart of a container (the first is at once); it
             doubles with each.
