@@ -1,11 +1,19 @@
 """When a GPU is unhealthy, and when it is well again."""
 
 import pytest
-from hypothesis import given
+from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from rota.gpu.health import APPLICATION_XIDS, Change, HealthTracker, XidFilter
 from rota.model import HealthEvent
+
+CALM = settings(
+    deadline=None,
+    derandomize=True,
+    database=None,
+    suppress_health_check=[HealthCheck.too_slow],
+)
+"""No clock judges a property, and each run looks at the same examples."""
 
 A, B = "GPU-a", "GPU-b"
 WELL = {A: "", B: ""}
@@ -127,6 +135,7 @@ def test_what_is_no_xid_in_the_variables_is_kept_for_the_log() -> None:
     assert chosen.skips(79)
 
 
+@CALM
 @given(
     st.lists(
         st.tuples(

@@ -1,6 +1,6 @@
 """What a node advertises under a config."""
 
-from hypothesis import given
+from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from rota.config.findings import Level, Mark
@@ -15,6 +15,14 @@ from rota.config.schema import (
 )
 from rota.model import Gpu, Inventory, MigDevice
 from rota.replicas.plan import Plan, plan
+
+CALM = settings(
+    deadline=None,
+    derandomize=True,
+    database=None,
+    suppress_health_check=[HealthCheck.too_slow],
+)
+"""No clock judges a property, and each run looks at the same examples."""
 
 GPU = "nvidia.com/gpu"
 
@@ -338,12 +346,14 @@ CONFIGS = st.builds(
 )
 
 
+@CALM
 @given(CONFIGS, NODES)
 def test_no_replica_id_is_given_twice(config: Config, inventory: Inventory) -> None:
     all_ids = [r.id for resource in plan(config, inventory).resources for r in resource.replicas]
     assert len(all_ids) == len(set(all_ids))
 
 
+@CALM
 @given(CONFIGS, NODES)
 def test_each_device_lies_behind_one_resource_or_is_said_to_have_none(
     config: Config, inventory: Inventory
@@ -362,6 +372,7 @@ def test_each_device_lies_behind_one_resource_or_is_said_to_have_none(
     assert set(served) <= set(devices)
 
 
+@CALM
 @given(CONFIGS, NODES)
 def test_a_device_makes_one_bare_uuid_or_at_least_two_numbered_replicas_that_some_entry_asked_for(
     config: Config, inventory: Inventory
@@ -378,6 +389,7 @@ def test_a_device_makes_one_bare_uuid_or_at_least_two_numbered_replicas_that_som
         assert {r.device for r in resource.replicas} == {d.uuid for d in resource.devices}
 
 
+@CALM
 @given(CONFIGS, NODES)
 def test_the_order_of_the_gpus_does_not_change_the_plan(
     config: Config, inventory: Inventory
