@@ -87,7 +87,7 @@ class Control:
             if message is not None:
                 wire.send(link, self._answer(message))
                 return
-        except (OSError, ValueError, RotaError):
+        except (OSError, LookupError, TypeError, ValueError, RotaError):
             pass
         self._selector.unregister(link)
         link.close()
