@@ -3,6 +3,7 @@
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
+from rota.config.check.registry import SECTIONS
 from rota.config.findings import Level, Mark
 from rota.config.schema import (
     Config,
@@ -396,3 +397,9 @@ def test_the_order_of_the_gpus_does_not_change_the_plan(
 ) -> None:
     backwards = Inventory(tuple(reversed(inventory.gpus)))
     assert plan(config, inventory).resources == plan(config, backwards).resources
+
+
+@CALM
+@given(CONFIGS, NODES)
+def test_whatever_is_said_can_be_explained(config: Config, inventory: Inventory) -> None:
+    assert {finding.id for finding in plan(config, inventory).findings} <= set(SECTIONS)

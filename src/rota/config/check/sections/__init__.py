@@ -1,6 +1,15 @@
 """The text behind `rota check --explain`: one section a rule, a module a theme."""
 
-from rota.config.check.sections import cluster, keys, kustomize, pods, settings, sharing, texts
+from rota.config.check.sections import (
+    cluster,
+    keys,
+    kustomize,
+    node,
+    pods,
+    settings,
+    sharing,
+    texts,
+)
 from rota.config.check.sections.section import Section
 
 ALL: tuple[Section, ...] = (
@@ -11,4 +20,5 @@ ALL: tuple[Section, ...] = (
     *cluster.SECTIONS,
     *kustomize.SECTIONS,
     *pods.SECTIONS,
+    *node.SECTIONS,
 )
