@@ -106,9 +106,11 @@ def allocate(
         nodes: device files of some devices; asked only under passDeviceSpecs.
         extra_env: for every container, beside what the strategies set.
     """
-    replicas = [replica for replica in resource.replicas if replica.id in set(ids)]
-    held = {replica.device for replica in replicas}
+    asked = [Replica.parse(id_) for id_ in dict.fromkeys(ids)]
+    held = {replica.device for replica in asked}
     devices = [device for device in resource.devices if device.uuid in held]
+    order = {device.uuid: place for place, device in enumerate(devices)}
+    replicas = sorted(asked, key=lambda replica: (order[replica.device], replica.ordinal or 0))
     names = [d.uuid if flags.device_id_strategy == "uuid" else d.index for d in devices]
     cdi = tuple(f"{CDI_KIND}={name}" for name in names)
     chosen = flags.device_list_strategy

@@ -11,6 +11,7 @@ from collections.abc import AsyncIterator, Callable
 
 from rota.kubelet.api import deviceplugin_pb2 as pb
 from rota.kubelet.listing import Listing
+from rota.replicas.preferred import Chooser
 
 HEALTHY = "Healthy"
 UNHEALTHY = "Unhealthy"
@@ -23,6 +24,14 @@ class Board:
         self._listing = listing
         self._response = _response(listing)
         self._bell = asyncio.Event()
+        self._chooser = Chooser(listing.resource)
+
+    @property
+    def chooser(self) -> Chooser:
+        """Chooses replicas of what hangs here now."""
+        if self._chooser.resource is not self._listing.resource:
+            self._chooser = Chooser(self._listing.resource)
+        return self._chooser
 
     @property
     def listing(self) -> Listing:

@@ -10,7 +10,7 @@ from rota.config.schema import AllocationPolicy, Config, Flags
 from rota.kubelet.allocation import ContainerAllocation, allocate, check
 from rota.kubelet.driver_files import DriverFiles
 from rota.kubelet.listing import Listing
-from rota.replicas.preferred import Spread, preferred
+from rota.replicas.preferred import Chooser, Spread
 
 
 @dataclass(frozen=True, slots=True)
@@ -49,7 +49,7 @@ class Rules:
         )
 
     def prefer(
-        self, listing: Listing, available: Sequence[str], must: Sequence[str], size: int
+        self, chooser: Chooser, available: Sequence[str], must: Sequence[str], size: int
     ) -> tuple[str, ...]:
         """Which of the available replicas a container should get. Raises `RotaError`."""
-        return preferred(available, must, size, listing.resource, self.policy, self.spread)
+        return chooser.choose(available, must, size, self.policy, self.spread)

@@ -85,7 +85,7 @@ class Servicer(DevicePluginServicer):
         try:
             for asked in request.container_requests:
                 chosen = desk.rules.prefer(
-                    desk.board.listing,
+                    desk.board.chooser,
                     asked.available_deviceIDs,
                     asked.must_include_deviceIDs,
                     asked.allocation_size,

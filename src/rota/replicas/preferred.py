@@ -10,23 +10,27 @@ a GPU only when every other GPU with room has given one.
 from __future__ import annotations
 
 import heapq
-from collections.abc import Iterable, Sequence
+from collections import Counter, defaultdict
+from collections.abc import Collection, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from typing import Literal
 
 from rota.config.schema import AllocationPolicy
 from rota.errors import RotaError
-from rota.model import Replica, Resource
+from rota.model import Resource
 
 Spread = Literal["preferred", "required"]
 
 
 @dataclass(slots=True)
 class _Shelf:
-    """One device during a choice: what is free of it, and what is taken."""
+    """One device during a choice: which of its replicas are free, and how many are taken.
+
+    Replicas are known by their place in the resource, the lowest last in `free`.
+    """
 
     place: int
-    free: list[str]
+    free: list[int]
     taken: int
     picked: int = 0
 
@@ -36,10 +40,86 @@ class _Shelf:
             return self.picked, load, self.place
         return load, self.picked, self.place
 
-    def pick(self) -> str:
+    def pick(self) -> int:
         self.taken += 1
         self.picked += 1
         return self.free.pop()
+
+
+class Chooser:
+    """Chooses replicas of one resource; what does not change between choices is worked out once.
+
+    Attributes:
+        resource: the resource.
+    """
+
+    def __init__(self, resource: Resource) -> None:
+        self.resource = resource
+        self._ids = [replica.id for replica in resource.replicas]
+        self._places = {id_: place for place, id_ in enumerate(self._ids)}
+        shelves = {device: n for n, device in enumerate(dict.fromkeys(_devices(resource)))}
+        self._shelf_of = [shelves[device] for device in _devices(resource)]
+        self._totals = Counter(self._shelf_of)
+
+    def choose(
+        self,
+        available: Collection[str],
+        must_include: Collection[str],
+        size: int,
+        policy: AllocationPolicy = "distributed",
+        spread: Spread = "preferred",
+    ) -> tuple[str, ...]:
+        """Choose `size` replicas for one container.
+
+        Args:
+            available: ids that are free; their order does not matter.
+            must_include: ids that are part of the answer whatever the policy says.
+            size: how many replicas the container asks for, those of `must_include` among them.
+            policy: `distributed` or `packed`.
+            spread: `required`: no two replicas of one device while another one has room.
+
+        Returns:
+            The ids that must be there in replica order, then the others in the order of choice;
+            ids that the resource does not have come last of each.
+
+        Raises:
+            RotaError: `size` is larger than what is available.
+        """
+        must, must_strange = self._sorted(set(must_include))
+        free, strange = self._sorted(set(available).difference(must_include))
+        kept = [*(self._ids[place] for place in must), *must_strange]
+        wanted = max(0, size - len(kept))
+        if wanted > len(free) + len(strange):
+            name, there = self.resource.name, len(kept) + len(free) + len(strange)
+            what = f"{size} replicas of {name} asked for, {there} available"
+            raise RotaError(what, where=name)
+        ours = min(wanted, len(free))
+        if self.resource.shared:
+            free = _greedy(self._shelves(free, must), ours, policy, spread)
+        chosen = [self._ids[place] for place in free[:ours]]
+        return (*kept, *chosen, *strange[: wanted - ours])
+
+    def _sorted(self, ids: Iterable[str]) -> tuple[list[int], list[str]]:
+        """Places of our own ids, and the ids that are not ours, both in order."""
+        places, strange = [], []
+        for id_ in ids:
+            place = self._places.get(id_)
+            if place is None:
+                strange.append(id_)
+            else:
+                places.append(place)
+        return sorted(places), sorted(strange)
+
+    def _shelves(self, free: Sequence[int], must: Sequence[int]) -> list[_Shelf]:
+        """One shelf for each device that has something free."""
+        filled: defaultdict[int, list[int]] = defaultdict(list)
+        for place in reversed(free):
+            filled[self._shelf_of[place]].append(place)
+        picked = Counter(self._shelf_of[place] for place in must)
+        return [
+            _Shelf(n, places, self._totals[n] - len(places), picked[n])
+            for n, places in filled.items()
+        ]
 
 
 def preferred(
@@ -50,73 +130,23 @@ def preferred(
     policy: AllocationPolicy = "distributed",
     spread: Spread = "preferred",
 ) -> tuple[str, ...]:
-    """Choose `size` replicas for one container.
-
-    Args:
-        available: ids that are free; their order does not matter.
-        must_include: ids that are part of the answer whatever the policy says.
-        size: how many replicas the container asks for, those of `must_include` among them.
-        resource: the resource they belong to. Ids that it does not have come last.
-        policy: `distributed` or `packed`.
-        spread: `required`: no two replicas of one device while another one has room.
-
-    Returns:
-        The ids that must be there in replica order, then the others in the order of choice.
-
-    Raises:
-        RotaError: `size` is larger than what is available.
-    """
-    must = _in_order(must_include, resource)
-    free = _in_order(set(available).difference(must), resource)
-    wanted = max(0, size - len(must))
-    if wanted > len(free):
-        raise RotaError(
-            f"{size} replicas of {resource.name} asked for, {len(must) + len(free)} available",
-            where=resource.name,
-        )
-    known = {replica.id for replica in resource.replicas}
-    ours = [id_ for id_ in free if id_ in known]
-    strangers = free[len(ours) :]
-    if resource.shared:
-        shelves = _shelves(ours, must, resource)
-        ours = _greedy(shelves, min(wanted, len(ours)), policy, spread)
-    return (*must, *[*ours, *strangers][:wanted])
+    """One choice, for whoever makes only one: see `Chooser.choose`."""
+    return Chooser(resource).choose(available, must_include, size, policy, spread)
 
 
-def _in_order(ids: Iterable[str], resource: Resource) -> list[str]:
-    """Ids without repeats: by place in the resource, unknown ones last by name."""
-    places = {replica.id: place for place, replica in enumerate(resource.replicas)}
-    return sorted(set(ids), key=lambda id_: (places.get(id_, len(places)), id_))
-
-
-def _shelves(free: Sequence[str], must: Sequence[str], resource: Resource) -> list[_Shelf]:
-    """One shelf for each device with something free, the lowest replica on top."""
-    totals: dict[str, int] = {}
-    for replica in resource.replicas:
-        totals[replica.device] = totals.get(replica.device, 0) + 1
-    places = {device: place for place, device in enumerate(totals)}
-    shelves: dict[str, _Shelf] = {}
-    for id_ in reversed(free):
-        device = Replica.parse(id_).device
-        new = _Shelf(places.get(device, len(places)), [], totals.get(device, 0))
-        shelf = shelves.setdefault(device, new)
-        shelf.free.append(id_)
-        shelf.taken = max(0, shelf.taken - 1)
-    for id_ in must:
-        if touched := shelves.get(Replica.parse(id_).device):
-            touched.picked += 1
-    return list(shelves.values())
+def _devices(resource: Resource) -> Iterator[str]:
+    return (replica.device for replica in resource.replicas)
 
 
 def _greedy(
     shelves: Iterable[_Shelf], wanted: int, policy: AllocationPolicy, spread: Spread
-) -> list[str]:
-    heap = [(shelf.rank(policy, spread), n, shelf) for n, shelf in enumerate(shelves)]
+) -> list[int]:
+    heap = [(shelf.rank(policy, spread), shelf) for shelf in shelves]
     heapq.heapify(heap)
-    chosen: list[str] = []
+    chosen: list[int] = []
     while len(chosen) < wanted:
-        _, number, shelf = heapq.heappop(heap)
+        _, shelf = heapq.heappop(heap)
         chosen.append(shelf.pick())
         if shelf.free:
-            heapq.heappush(heap, (shelf.rank(policy, spread), number, shelf))
+            heapq.heappush(heap, (shelf.rank(policy, spread), shelf))
     return chosen
