@@ -21,8 +21,8 @@ if TYPE_CHECKING:
     from rota.config.schema import Config
     from rota.model import Inventory
 
-PATIENCE = 10.0
-"""Seconds that the driver is waited for."""
+PATIENCE = 60.0
+"""Seconds that the driver is waited for; starting it takes some for each GPU."""
 
 
 @click.command("devices")

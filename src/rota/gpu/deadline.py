@@ -27,10 +27,11 @@ class DeadlineInventory:
 
     Args:
         door: the one that may hang.
-        seconds: how long a call may take; `wait_event` may take its own timeout on top.
+        seconds: how long a call may take; `wait_event` may take its own timeout on top. The first
+            call starts the driver, which takes seconds for each GPU without persistence mode.
     """
 
-    def __init__(self, door: InventoryDoor, seconds: float = 10.0) -> None:
+    def __init__(self, door: InventoryDoor, seconds: float = 30.0) -> None:
         self._door = door
         self._seconds = seconds
         self._queries = _Lane("rota-nvml")
