@@ -13,7 +13,7 @@ RANDOM = os.environ.get("ROTA_EXAMPLES", "")
 
 settings.register_profile(
     "rota",
-    max_examples=int(RANDOM or 100),
+    max_examples=int(RANDOM or 60),
     derandomize=not RANDOM,
     deadline=None,
     database=None,

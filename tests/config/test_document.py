@@ -176,8 +176,8 @@ def test_merges_of_merges_cannot_make_a_giant() -> None:
 
 def test_nesting_has_a_bound_far_above_any_real_text() -> None:
     assert plain("[" * 50 + "]" * 50)
-    assert "too deeply" in refusal("[" * 5000).what
-    assert "too deeply" in refusal("\n".join(" " * n + "a:" for n in range(500))).what
+    assert "too deeply" in refusal("[" * 300).what
+    assert "too deeply" in refusal("\n".join(" " * n + "a:" for n in range(200))).what
 
 
 def test_several_documents_are_read_each_on_its_own() -> None:
@@ -273,15 +273,11 @@ def test_any_text_is_read_or_refused_with_a_place(text: str) -> None:
     assert all(mark.line >= 1 and mark.column >= 1 for mark in places(text))
 
 
-_PLAIN = st.recursive(
-    st.none() | st.booleans() | st.integers(-(2**63), 2**64 - 1) | st.text(max_size=30),
-    lambda inner: (
-        st.lists(inner, max_size=4) | st.dictionaries(st.text(max_size=30), inner, max_size=4)
-    ),
-    max_leaves=12,
-)
+LEAVES = st.none() | st.booleans() | st.integers(-(2**63), 2**64 - 1) | st.text(max_size=30)
+LISTS = st.lists(LEAVES, max_size=4)
+MAPS = st.dictionaries(st.text(max_size=30), LEAVES | LISTS, max_size=4)
 
 
-@given(_PLAIN)
+@given(LEAVES | st.lists(LEAVES | LISTS | MAPS, max_size=4) | MAPS)
 def test_json_reads_as_what_it_says(value: object) -> None:
     assert plain(json.dumps(value)) == value

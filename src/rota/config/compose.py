@@ -24,7 +24,7 @@ from rota.errors import RotaError
 MAX_DEPTH = 100
 """Lists and maps inside one another. No config or manifest is a tenth as deep."""
 
-MAX_NODES = 400_000
+MAX_NODES = 100_000
 """Nodes after aliases are spread out, beyond which a text must not be larger than it is written."""
 
 

@@ -215,7 +215,8 @@ def _accepted(flag: Flag, value: Value, mark: Mark, report: Report) -> Value | N
     wrong = [word for word in words if flag.choices and word not in flag.choices]
     for word in wrong:
         key = flag.path.rpartition(".")[2]
-        message = f"`{shorten(str(word))}` is not accepted for `{key}`"
+        shown = f"`{shorten(str(word))}`" if word else "an empty value"
+        message = f"{shown} is not accepted for `{key}`"
         report.error("bad-flag-value", mark, message, did_you_mean(str(word), flag.choices))
     if flag.name == "nvidia_driver_root" and value == "":
         return None
