@@ -92,7 +92,7 @@ def one_at_a_time(world: World) -> Iterator[Finding]:
             asked = _whole(value)
             serving = [o for c in world.served() if c.config and (o := offers(c.config).get(name))]
             shared = [o for o in serving if o.per_device > 1]
-            if asked < 2 or not shared or any(asked > o.most for o in serving):
+            if asked < 2 or not shared or all(asked > o.most for o in serving):
                 continue
             yield from _several(container, name, asked, value, shared)
 

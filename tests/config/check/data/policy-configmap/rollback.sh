@@ -1,0 +1,2 @@
+kubectl patch clusterpolicy cluster-policy --type=json -p='[{"op": "remove", "path": "/spec/devicePlugin/config"}]'
+kubectl delete configmap time-slicing-config -n gpu-operator-resources
