@@ -18,7 +18,7 @@ demo: $(VENV)/.run      ## One GPU becomes four: on the GPU in this machine, or 
 	@$(BIN)/rota demo
 
 test: $(VENV)/.dev      ## The whole test suite.
-	@$(BIN)/pytest -n $(WORKERS) --dist worksteal
+	@$(BIN)/pytest -n $(WORKERS) --dist loadgroup
 
 check: $(VENV)/.dev      ## Style, types and layers.
 	@$(BIN)/ruff check $(SOURCES)

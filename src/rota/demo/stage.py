@@ -28,6 +28,11 @@ START = 20.0
 """Seconds that kubelet and agent have to find each other."""
 
 
+LONGEST = 40
+"""Characters that the path of a folder for temporary files may have: the rest of a socket's path
+needs the other 68."""
+
+
 @dataclass(slots=True)
 class Stage:
     """Everything that is running.
@@ -122,7 +127,7 @@ def _last_word(line: str) -> str:
 @asynccontextmanager
 async def set_up(config_text: str, emulate: str, inventory: Inventory) -> AsyncIterator[Stage]:
     """A stage with its kubelet running and no agent yet; taken down whatever happens."""
-    folder = Path(tempfile.mkdtemp(prefix="rota-demo-"))
+    folder = Path(tempfile.mkdtemp(prefix="rota-demo-", dir=_short_folder()))
     kubelet = EmbeddedKubelet(
         folder / "node", node="demo", timing=Timing(endpoint_grace=5.0), environ=_environment()
     )
@@ -145,6 +150,12 @@ async def _take_down(stage: Stage) -> None:
         if stage.door:
             stage.door.close()
     shutil.rmtree(stage.folder, ignore_errors=True)
+
+
+def _short_folder() -> str:
+    """The folder for temporary files, or /tmp where sockets in it would have too long a name."""
+    folder = tempfile.gettempdir()
+    return folder if len(folder) <= LONGEST else "/tmp"
 
 
 def _environment() -> dict[str, str]:

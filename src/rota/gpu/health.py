@@ -130,6 +130,11 @@ class HealthTracker:
         self._out: dict[str, Outage] = {}
 
     @property
+    def watched(self) -> tuple[str, ...]:
+        """The GPUs that are watched."""
+        return self._gpus
+
+    @property
     def unhealthy(self) -> Mapping[str, Outage]:
         """The GPUs that are not well, and why."""
         return dict(self._out)
