@@ -37,6 +37,7 @@ class FakePlugin(services.DevicePluginServicer):
         self.refuse: Mapping[str, str] = {}
         self.hang: set[str] = set()
         self.answer_nothing = False
+        self.env: Mapping[str, str] = {"FROM_PLUGIN": "yes"}
         self.calls: list[tuple[str, Any]] = []
         self.streams = 0
         self._changed = asyncio.Event()
@@ -115,7 +116,7 @@ class FakePlugin(services.DevicePluginServicer):
         return api.AllocateResponse(
             container_responses=[
                 api.ContainerAllocateResponse(
-                    envs={"VISIBLE": ids, "FROM_PLUGIN": "yes"},
+                    envs={"VISIBLE": ids, **self.env},
                     mounts=[api.Mount(container_path="/c", host_path="/h", read_only=True)],
                     devices=[api.DeviceSpec(container_path="/d", host_path="/e", permissions="rw")],
                     annotations={"note": "x"},

@@ -199,6 +199,64 @@ async def test_a_pod_deleted_while_its_plugin_hangs_leaves_nothing(
     assert kubelet.pods() == ()
 
 
+async def test_a_plugin_that_dies_in_allocate_costs_one_pod_and_no_more(
+    kubelet: EmbeddedKubelet, plugin: FakePlugin, pod: MakePod
+) -> None:
+    plugin.hang = {"Allocate"}
+    kubelet.add_pod(pod("p", 1))
+    await kubelet.wait_until(lambda: plugin.asked("Allocate"), PATIENCE)
+    await plugin.die()
+    await kubelet.wait_until(lambda: phases(kubelet)["p"] == "Failed", PATIENCE)
+    assert "rpc error: code = " in kubelet.pod("default", "p").message
+    kubelet.add_pod(pod("other"))
+    await kubelet.wait_until(lambda: phases(kubelet)["other"] == "Running", PATIENCE)
+
+
+async def test_a_plugin_that_is_replaced_in_allocate_costs_one_pod_and_no_more(
+    kubelet: EmbeddedKubelet, plugin: FakePlugin, pod: MakePod, make_plugin: MakePlugin
+) -> None:
+    plugin.hang = {"Allocate"}
+    kubelet.add_pod(pod("p", 1))
+    await kubelet.wait_until(lambda: plugin.asked("Allocate"), PATIENCE)
+    await make_plugin(["x"], endpoint="second.sock").start()
+    await kubelet.wait_until(lambda: phases(kubelet)["p"] == "Failed", PATIENCE)
+    assert "code = Canceled desc = grpc: the client connection is closing" in (
+        kubelet.pod("default", "p").message
+    )
+    await kubelet.wait_until(lambda: kubelet.allocatable() == {GPU: 1}, PATIENCE)
+    kubelet.add_pod(pod("other", 1))
+    await kubelet.wait_until(lambda: phases(kubelet)["other"] == "Running", PATIENCE)
+    assert devices(kubelet, "other") == ("x",)
+
+
+async def test_a_restart_while_a_plugin_hangs_lets_the_pod_wait_for_the_next(
+    kubelet: EmbeddedKubelet, plugin: FakePlugin, pod: MakePod, make_plugin: MakePlugin
+) -> None:
+    plugin.hang = {"Allocate"}
+    kubelet.add_pod(pod("p", 4))
+    await kubelet.wait_until(lambda: plugin.asked("Allocate"), PATIENCE)
+    await kubelet.restart()
+    await plugin.die()
+    await make_plugin().start()
+    await kubelet.wait_until(lambda: phases(kubelet)["p"] == "Running", PATIENCE)
+    assert len(devices(kubelet, "p")) == 4
+
+
+async def test_a_fault_of_our_own_in_admission_fails_that_pod_only(
+    kubelet: EmbeddedKubelet, pod: MakePod, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def broken(*_: object) -> None:
+        raise RuntimeError("a bug")
+
+    with monkeypatch.context() as patch:
+        patch.setattr(kubelet._require().devices, "allocate", broken)
+        kubelet.add_pod(pod("p"))
+        await kubelet.wait_until(lambda: phases(kubelet)["p"] == "Failed", PATIENCE)
+    assert "a bug" in kubelet.pod("default", "p").message
+    kubelet.add_pod(pod("q"))
+    await kubelet.wait_until(lambda: phases(kubelet)["q"] == "Running", PATIENCE)
+
+
 async def test_a_restart_keeps_pods_and_their_devices_and_forgets_plugins(
     kubelet: EmbeddedKubelet, plugin: FakePlugin, pod: MakePod, make_plugin: MakePlugin
 ) -> None:
@@ -386,6 +444,26 @@ async def test_a_folder_too_deep_for_a_socket_is_refused_with_its_length(folder:
         await EmbeddedKubelet(deep).start()
     assert caught.value.hint
     assert not deep.exists()
+
+
+async def test_a_folder_that_cannot_be_made_is_refused(folder: Path) -> None:
+    (folder / "device-plugins").touch()
+    with pytest.raises(KubeletError, match="cannot make the folders"):
+        await EmbeddedKubelet(folder).start()
+
+
+async def test_a_socket_that_cannot_be_bound_is_refused_and_leaves_nothing(folder: Path) -> None:
+    (folder / "pod-resources" / "kubelet.sock" / "x").mkdir(parents=True)
+    kubelet = EmbeddedKubelet(folder)
+    with pytest.raises(KubeletError, match="cannot listen there"):
+        await kubelet.start()
+    assert not kubelet.plugin_socket.exists()
+
+
+async def test_it_can_be_used_as_a_context(folder: Path) -> None:
+    async with EmbeddedKubelet(folder) as kubelet:
+        assert kubelet.plugin_socket.is_socket()
+    assert not kubelet.plugin_socket.exists()
 
 
 async def test_waiting_in_vain_tells_what_happened_last(kubelet: EmbeddedKubelet) -> None:

@@ -67,6 +67,17 @@ async def test_an_endpoint_with_too_long_a_path_is_refused_with_its_length(
     assert "at most 107 bytes" in message
 
 
+@pytest.mark.parametrize("endpoint", ["kubelet.sock", "", "a\0b", "../none.sock"])
+async def test_an_endpoint_that_is_no_plugin_is_refused(
+    make_kubelet: MakeKubelet, make_plugin: MakePlugin, endpoint: str
+) -> None:
+    kubelet = await make_kubelet(timing=Timing(dial_deadline=0.3))
+    code, _ = await refused(make_plugin(), endpoint=endpoint)
+    assert code == grpc.StatusCode.UNKNOWN
+    assert kubelet.capacity() == {}
+    assert (await refused(make_plugin(), version="v2"))[1].startswith("requested API version")
+
+
 async def test_a_plugin_without_options_is_refused(
     kubelet: EmbeddedKubelet, make_plugin: MakePlugin
 ) -> None:

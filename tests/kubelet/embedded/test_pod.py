@@ -15,7 +15,7 @@ from rota.kubelet.embedded import ContainerSpec, EmbeddedKubelet, PodSpec, PodSt
 from rota.kubelet.embedded.shim import descendants
 
 if TYPE_CHECKING:
-    from tests.kubelet.embedded.conftest import MakeKubelet
+    from tests.kubelet.embedded.conftest import FakePlugin, MakeKubelet
 
     MakePod = Callable[..., PodSpec]
     Python = Callable[[str], tuple[str, ...]]
@@ -104,6 +104,16 @@ async def test_a_folder_that_is_not_there_is_a_start_error(
     container = (await until(kubelet, lambda p: p.over)).container()
     assert container.reason == "StartError"
     assert "/no/such/folder" in container.message
+
+
+async def test_a_plugins_env_that_no_process_can_have_is_a_start_error(
+    kubelet: EmbeddedKubelet, plugin: FakePlugin, pod: MakePod
+) -> None:
+    plugin.env = {"A=B": "x"}
+    kubelet.add_pod(pod("p", 1, ("true",)))
+    container = (await until(kubelet, lambda p: p.over)).container()
+    assert container.reason == "StartError"
+    assert "illegal environment variable name" in container.message
 
 
 async def test_it_starts_where_it_is_told_or_in_a_folder_of_its_own(

@@ -20,6 +20,10 @@ from rota.kubelet.embedded.spec import Timing
 
 T = TypeVar("T")
 
+HUNG_UP = "rpc error: code = Canceled desc = grpc: the client connection is closing"
+"""A call that was under way when its channel was closed. grpc.aio lets it look as if the caller
+itself had been cancelled."""
+
 
 class PluginError(KubeletError):
     """A plugin refused, hung, or is gone."""
@@ -146,3 +150,8 @@ async def _said(asked: Awaitable[T], prefix: str = "") -> T:
         return await asked
     except grpc.RpcError as error:
         raise PluginError(prefix + go_error(error)) from None
+    except asyncio.CancelledError:
+        task = asyncio.current_task()
+        if task and task.cancelling():
+            raise
+        raise PluginError(f"{prefix}{HUNG_UP}") from None

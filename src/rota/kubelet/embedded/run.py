@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -97,7 +98,8 @@ class Run:
             await asyncio.wait([self._admission])
         for server, path in self._servers:
             await server.stop(None)
-            sockets.remove(path)
+            with contextlib.suppress(OSError):
+                sockets.remove(path)
         await self._plugins.close()
         self.devices.close()
 
@@ -127,8 +129,9 @@ class Run:
         try:
             await self.devices.allocate(pod.uid, pod.spec)
         except KubeletError as error:
-            message = f"Allocate failed due to {error.what}, which is unexpected"
-            pod.refuse("UnexpectedAdmissionError", message)
+            pod.refuse(*_unexpected(error.what))
+        except Exception as error:
+            pod.refuse(*_unexpected(repr(error)))
         else:
             self._place(pod)
         finally:
@@ -143,3 +146,7 @@ class Run:
         where = f"assigned {pod.spec.key} to {self._node.name}"
         self._journal.note("Scheduled", pod.spec.key, where)
         self._node.launch(pod)
+
+
+def _unexpected(why: str) -> tuple[str, str]:
+    return "UnexpectedAdmissionError", f"Allocate failed due to {why}, which is unexpected"

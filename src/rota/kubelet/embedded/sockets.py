@@ -52,10 +52,10 @@ async def serve(server: grpc.aio.Server, path: Path) -> None:
         KubeletError: the path is too long, or nothing can be bound there.
     """
     check_length(path)
-    remove(path)
     try:
+        remove(path)
         server.add_insecure_port(f"unix:{path}")
-    except RuntimeError as error:
+    except (RuntimeError, OSError) as error:
         raise KubeletError(f"cannot listen there: {error}", where=str(path)) from None
     await server.start()
 
