@@ -76,11 +76,7 @@ def why_no_paging(gpu: Gpu, driver_version: str, rights: Rights | None = None) -
 def _why_not(driver_version: str, bad: dict[tuple[int, ...], str]) -> str:
     version = _numbers(driver_version)
     if not version:
-        return (
-            f"the driver version {driver_version!r} is unknown"
-            if driver_version
-            else ("the driver version is unknown")
-        )
+        return "the driver version is unknown"
     if version < NEEDED_DRIVER:
         return f"driver {driver_version} is older than {NEEDED_DRIVER[0]}"
     for each, harm in bad.items():
