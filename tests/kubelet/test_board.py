@@ -50,3 +50,17 @@ async def test_a_closed_board_ends_the_stream(things: Things) -> None:
     closed = True
     board.ring()
     assert await following is None
+
+
+async def test_the_numa_node_of_a_gpu_goes_with_each_of_its_replicas(things: Things) -> None:
+    shared = things.shared(2, gpus=2)
+    board = Board(listing_of(shared, {}, (), lambda gpu: 1 if gpu.uuid == "GPU-1" else None))
+    response = await anext(board.watch(lambda: False))
+    nodes = {device.ID: [node.ID for node in device.topology.nodes] for device in response.devices}
+    assert nodes == {"GPU-0::0": [], "GPU-0::1": [], "GPU-1::0": [1], "GPU-1::1": [1]}
+    assert [device.HasField("topology") for device in response.devices] == [
+        False,
+        False,
+        True,
+        True,
+    ]

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -87,3 +88,16 @@ def test_libraries_of_this_driver_are_mounted_under_both_their_names(tmp_path: P
     ]
     assert all(mount.read_only for mount in mounts)
     assert DriverFiles("/drv", host=tmp_path).mounts("") == ()
+
+
+@pytest.mark.parametrize(("text", "node"), [("1\n", 1), ("0\n", 0), ("-1\n", None), ("?\n", None)])
+def test_the_numa_node_is_that_of_the_pci_device(
+    tmp_path: Path, things: Things, text: str, node: int | None
+) -> None:
+    touch(tmp_path, "/sys/bus/pci/devices/0000:9b:00.0/numa_node")
+    (tmp_path / "sys/bus/pci/devices/0000:9b:00.0/numa_node").write_text(text)
+    files = DriverFiles(host=tmp_path)
+    gpu = things.inventory.gpus[0]
+    assert files.numa_node(replace(gpu, pci_bus_id="00000000:9B:00.0")) == node
+    assert files.numa_node(replace(gpu, pci_bus_id="0000:17:00.0")) is None
+    assert files.numa_node(gpu) is None

@@ -67,7 +67,15 @@ class Board:
 
 def _response(listing: Listing) -> pb.ListAndWatchResponse:
     devices = [
-        pb.Device(ID=id_, health=UNHEALTHY if reason else HEALTHY)
+        pb.Device(
+            ID=id_,
+            health=UNHEALTHY if reason else HEALTHY,
+            topology=_topology(listing.numa[id_]) if id_ in listing.numa else None,
+        )
         for id_, reason in listing.states.items()
     ]
     return pb.ListAndWatchResponse(devices=devices)
+
+
+def _topology(node: int) -> pb.TopologyInfo:
+    return pb.TopologyInfo(nodes=[pb.NUMANode(ID=node)])

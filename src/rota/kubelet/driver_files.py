@@ -12,7 +12,7 @@ from pathlib import Path
 
 from rota.errors import KubeletError
 from rota.kubelet.allocation import DeviceNode, Mount
-from rota.model import Device, MigDevice
+from rota.model import Device, Gpu, MigDevice
 
 COMMON_NODES = (
     "/dev/nvidiactl",
@@ -74,6 +74,19 @@ class DriverFiles:
             return ()
         paths = dict.fromkeys((*self._libraries(version), *self._programs()))
         return tuple(Mount(path, self._on_host(path), read_only=True) for path in paths)
+
+    def numa_node(self, gpu: Gpu) -> int | None:
+        """The NUMA node that a GPU is attached to, by sysfs; None where the machine has but one.
+
+        The kubelet's topology manager aligns processors and memory with it.
+        """
+        device = gpu.pci_bus_id.lower()[-len("0000:00:00.0") :]
+        path = self.host / "sys/bus/pci/devices" / device / "numa_node"
+        try:
+            node = int(path.read_text()) if device and not self.emulated else -1
+        except (OSError, ValueError):
+            return None
+        return node if node >= 0 else None
 
     def _capabilities(self, minor: int, mig: MigDevice) -> tuple[str, ...]:
         gpu, instance = f"gpu{minor}", f"gi{mig.gpu_instance}"

@@ -8,8 +8,9 @@ and its streams.
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
+from functools import cache
 from pathlib import Path
 
 import structlog
@@ -23,7 +24,7 @@ from rota.kubelet.listing import Listing, listing_of
 from rota.kubelet.plugin import Counters, ResourcePlugin
 from rota.kubelet.rules import Rules
 from rota.kubelet.watch import FolderWatch
-from rota.model import Inventory, Resource
+from rota.model import Gpu, Inventory, Resource
 
 PLUGIN_FOLDER = Path("/var/lib/kubelet/device-plugins")
 
@@ -82,6 +83,7 @@ class PluginManager:
         self._held: Mapping[str, frozenset[str]] = {}
         self._ailing: dict[str, str] = {}
         self._plugins: dict[str, ResourcePlugin] = {}
+        self._numa_of: Callable[[Gpu], int | None] = lambda _: None
         self._spec: Path | None = None
         self._watch: FolderWatch | None = None
         self._drain: asyncio.Task[None] | None = None
@@ -104,6 +106,7 @@ class PluginManager:
         async with self._lock:
             rules = self._rules(config, inventory)
             self._keep_spec(rules, inventory)
+            self._numa_of = cache(rules.files.numa_node)
             self._held = await self._holders.held()
             wanted = {resource.name: resource for resource in resources}
             for name, plugin in self._plugins.items():
@@ -168,7 +171,8 @@ class PluginManager:
         return Rules.of(config, files, self._extra_env)
 
     def _listing(self, resource: Resource) -> Listing:
-        return listing_of(resource, self._ailing, self._held.get(resource.name, ()))
+        held = self._held.get(resource.name, ())
+        return listing_of(resource, self._ailing, held, self._numa_of)
 
     def _keep_spec(self, rules: Rules, inventory: Inventory) -> None:
         if any(strategy.startswith("cdi-") for strategy in rules.flags.device_list_strategy):
