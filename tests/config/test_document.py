@@ -203,6 +203,12 @@ def test_the_first_document_is_read_whatever_follows_it() -> None:
     assert read_first("", "f") == (None, None)
 
 
+def test_a_missing_colon_is_no_second_document() -> None:
+    with pytest.raises(SyntaxProblem, match="goes on where it should end") as caught:
+        read_first("version v1\nsharing: {}\n", "f")
+    assert "`:` missing" in caught.value.hint
+
+
 def test_a_byte_order_mark_crlf_and_comments_are_no_obstacle() -> None:
     assert plain("\ufeffa: 1 # one\r\nb: 2\r\n") == {"a": 1, "b": 2}
 
@@ -213,7 +219,8 @@ def test_json_is_yaml_also_with_tabs_and_escapes() -> None:
 
 
 def test_a_tab_may_stand_after_a_value_but_not_indent() -> None:
-    assert plain("a:\t1\t# one\nb: 2\n") == {"a": 1, "b": 2}
+    assert plain("a:\t1\t# one\nb: 2\t\n") == {"a": 1, "b": 2}
+    assert plain("a: two\twords \t# one\n") == {"a": "two\twords"}
     problem = refusal("a:\n\tb: 1\n")
     assert problem.mark == Mark("f", 2, 1)
     assert problem.hint == "indent with spaces"

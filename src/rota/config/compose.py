@@ -220,11 +220,12 @@ class Composer:
         return self._problem(what, place, "remove it")
 
 
+_BREAKS = ("\n", "\r", "\x85", "\u2028", "\u2029")
 _HEADER = re.compile(r"\|([-+0-9]*)[ \t]*(?:#.*)?$")
 
 
 class _TabScanner(Scanner):
-    """Takes a tab between tokens where libyaml does: in flow, and after the first token of a line."""
+    """Takes a tab where libyaml does: between tokens, but for the indent, and between words."""
 
     def scan_to_next_token(self) -> None:
         super().scan_to_next_token()
@@ -232,6 +233,18 @@ class _TabScanner(Scanner):
             while self.reader.peek() == "\t":
                 self.reader.forward()
             super().scan_to_next_token()
+
+    def scan_plain_spaces(self, indent: Any, start_mark: Any) -> Any:
+        length = 0
+        while self.reader.peek(length) in (" ", "\t"):
+            length += 1
+        blanks = self.reader.prefix(length)
+        if "\t" not in blanks:
+            return super().scan_plain_spaces(indent, start_mark)
+        self.reader.forward(length)
+        if self.reader.peek() in _BREAKS:
+            return super().scan_plain_spaces(indent, start_mark)
+        return [blanks]
 
 
 def _yaml() -> YAML:

@@ -61,6 +61,8 @@ def read_first(text: str, file: str, origin: Mark | None = None) -> tuple[Node |
     try:
         second = next((node for node in documents if not _is_nothing(node)), None)
     except SyntaxProblem as problem:
+        if isinstance(first, Scalar) and first.value is not None:
+            raise  # words and then more: a `:` is missing, and no second document begins
         return first, problem.mark
     return first, second.mark if second else None
 
