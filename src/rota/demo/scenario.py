@@ -127,7 +127,7 @@ class Demo:
             await self._one_more(stage, resource, len(names), detail)
         async with self._step("usage", "what each pod uses") as detail:
             await self._watch(stage, detail)
-        async with self._step("edit", "edit to 2 replicas, and back") as detail:
+        async with self._step("edit", "edit to 2, and back") as detail:
             await self._edit(stage, resource, detail)
         async with self._step("rollback", "rollback") as detail:
             await self._roll_back(stage, resource, detail)
@@ -153,7 +153,7 @@ class Demo:
     async def _start(self, stage: Stage, resource: Resource, detail: list[str]) -> None:
         await stage.start_agent()
         await stage.until_allocatable(resource.name, len(resource.replicas))
-        detail.append(f"{resource.name} registered with the kubelet, agent pid {stage.agent_pid}")
+        detail.append(f"{resource.name} registered, agent pid {stage.agent_pid}")
 
     async def _allocatable(self, stage: Stage, resource: Resource, detail: list[str]) -> int:
         count = stage.kubelet.allocatable()[resource.name]

@@ -13,6 +13,9 @@ from rota.demo.report import PodUse, Report, Step, Usage
 
 WIDTH = 24
 
+COLUMN = 25
+"""Characters that the titles of the steps have."""
+
 
 class Screen(Protocol):
     """Is told what happens, as it happens."""
@@ -105,13 +108,13 @@ class Plain(Silent):
     def done(self, title: str, step: Step) -> None:
         """The result under its title; bars where the step had samples."""
         first, *rest = step.detail.split("\n")
-        self._line(f"{'ok  ' if step.ok else 'FAIL'} {title}: {first}")
+        self._line(f"{'ok' if step.ok else 'FAIL':<5}{title:<{COLUMN}} {first}")
         for line in rest:
-            self._line(f"       {line}")
+            self._line(f"     {line}")
         if self._last:
             for pod in self._last.pods:
                 if pod.state == "running":
-                    self._line(f"       {_plain_use(pod, self._last.memory_bytes)}")
+                    self._line(f"     {_plain_use(pod, self._last.memory_bytes)}")
             self._last = None
 
     def usage(self, usage: Usage) -> None:
@@ -157,10 +160,13 @@ class Terminal:
         """The result goes above the live part, for good."""
         first, *rest = step.detail.split("\n")
         mark = ("ok" if self._ascii else "✓", "green") if step.ok else ("FAIL", "bold red")
-        line = Text.assemble(mark, " ", (title, "bold"), "  ", first)
-        self._live.console.print(line, soft_wrap=False)
+        table = Table(box=None, pad_edge=False, padding=(0, 1), show_header=False)
+        table.add_column(width=2)
+        table.add_column(width=COLUMN, style="bold")
+        table.add_row(Text(*mark), title, Text(first))
+        self._live.console.print(table)
         for text in rest:
-            self._live.console.print(Text("    " + text))
+            self._live.console.print(Text("   " + text, style="dim"))
         if self._usage:
             self._live.console.print(self._bars(self._usage))
             self._usage = None
