@@ -139,7 +139,7 @@ MakePlugin = Callable[..., FakePlugin]
 @pytest.fixture
 def folder() -> Iterator[Path]:
     """Short, since a socket's path has at most 107 bytes."""
-    path = Path(tempfile.mkdtemp(prefix="rota", dir="/tmp"))
+    path = Path(tempfile.mkdtemp(prefix="rota-ek-", dir="/tmp"))
     yield path
     shutil.rmtree(path, ignore_errors=True)
 

@@ -352,6 +352,18 @@ async def test_stop_kills_all_pods_and_removes_the_sockets(
     assert kubelet.plugin_socket.is_socket()
 
 
+async def test_a_stop_during_a_restart_wins(
+    kubelet: EmbeddedKubelet, plugin: FakePlugin, pod: MakePod, gone: Callable[[int], bool]
+) -> None:
+    kubelet.add_pod(pod("p", 1))
+    await kubelet.wait_until(lambda: phases(kubelet)["p"] == "Running", PATIENCE)
+    pid = kubelet.pod("default", "p").container().pid
+    await asyncio.gather(kubelet.restart(), kubelet.stop())
+    assert not kubelet.plugin_socket.exists()
+    assert pid
+    assert gone(pid)
+
+
 async def test_after_a_new_start_nobody_holds_anything(
     kubelet: EmbeddedKubelet, plugin: FakePlugin, pod: MakePod, make_plugin: MakePlugin
 ) -> None:

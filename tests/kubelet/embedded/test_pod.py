@@ -243,9 +243,9 @@ async def test_a_killed_shim_takes_its_container_with_it(
 ) -> None:
     script = "setsid sleep 1000 & echo $!; wait"
     kubelet.add_pod(pod(command=("sh", "-c", script)))
-    stray = int(await eventually(lambda: kubelet.log("default", "p")))
-    main = kubelet.pod("default", "p").container().pid
+    main = (await until(kubelet, lambda p: p.container().pid)).container().pid
     assert main
+    stray = int(await eventually(lambda: kubelet.log("default", "p").rpartition("\n")[0]))
     os.kill(parent(main), signal.SIGKILL)
     status = await until(kubelet, lambda p: p.over)
     assert (status.phase, status.container().exit_code) == ("Failed", 137)

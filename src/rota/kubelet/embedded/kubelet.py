@@ -64,6 +64,7 @@ class EmbeddedKubelet:
             lambda: self._last.devices,
         )
         self._run: Run | None = None
+        self._one_at_a_time = asyncio.Lock()
 
     @property
     def folder(self) -> Path:
@@ -114,13 +115,15 @@ class EmbeddedKubelet:
             raise KubeletError(
                 f"cannot make the folders: {error}", where=str(self.folder)
             ) from None
-        await self._begin()
+        async with self._one_at_a_time:
+            await self._begin()
 
     async def restart(self) -> None:
         """As when a kubelet restarts: pods run on, sockets are made anew, plugins are forgotten."""
-        await self._require().close()
-        self._journal.note("Restarting", self.node, "the kubelet restarts")
-        await self._begin()
+        async with self._one_at_a_time:
+            await self._require().close()
+            self._journal.note("Restarting", self.node, "the kubelet restarts")
+            await self._begin()
 
     async def _begin(self) -> None:
         run = Run(self._node)
@@ -138,16 +141,17 @@ class EmbeddedKubelet:
 
         Logs and the checkpoint stay. Twice is once.
         """
-        run, self._run = self._run, None
-        for pod in self._node.pods.values():
-            pod.stop(grace)
-        await asyncio.gather(*self._node.workers.values(), return_exceptions=True)
-        if run:
-            await run.close()
-        self._node.pods.clear()
-        self._node.workers.clear()
-        shutil.rmtree(self.folder / "pods", ignore_errors=True)
-        self._journal.note("Stopped", self.node, "the kubelet stopped")
+        async with self._one_at_a_time:
+            run, self._run = self._run, None
+            for pod in self._node.pods.values():
+                pod.stop(grace)
+            if run:
+                await run.close()
+            await asyncio.gather(*self._node.workers.values(), return_exceptions=True)
+            self._node.pods.clear()
+            self._node.workers.clear()
+            shutil.rmtree(self.folder / "pods", ignore_errors=True)
+            self._journal.note("Stopped", self.node, "the kubelet stopped")
 
     async def __aenter__(self) -> Self:
         await self.start()

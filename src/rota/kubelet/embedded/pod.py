@@ -126,7 +126,9 @@ class Pod:
         if grace is not None:
             self._grace = min(grace, self._grace)
         self._stopping.set()
-        self._house.journal.note("Killing", self.spec.key, f"within {self._grace:g} s")
+        if self.active:
+            self._house.journal.note("Killing", self.spec.key, f"within {self._grace:g} s")
+        self._house.journal.ring()
         for container in self._running.values():
             container.stop(self._grace)
 
