@@ -204,9 +204,9 @@ def test_the_first_document_is_read_whatever_follows_it() -> None:
 
 
 def test_a_missing_colon_is_no_second_document() -> None:
-    with pytest.raises(SyntaxProblem, match="goes on where it should end") as caught:
+    with pytest.raises(SyntaxProblem, match="does not belong here") as caught:
         read_first("version v1\nsharing: {}\n", "f")
-    assert "`:` missing" in caught.value.hint
+    assert "`:` missing above" in caught.value.hint
 
 
 def test_a_byte_order_mark_crlf_and_comments_are_no_obstacle() -> None:

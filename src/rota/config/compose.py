@@ -199,16 +199,8 @@ class Composer:
 
     def _marked(self, error: MarkedYAMLError) -> SyntaxProblem:
         what = shorten(str(error.problem or error.context or error), 120)
-        hint = ""
-        if "\\t" in what or "\t" in what:
-            what, hint = "a tab stands where YAML wants spaces", "indent with spaces"
-        elif "that cannot start any token" in what:
-            hint = "put the value in quotes"
-        elif "mapping values are not allowed" in what:
-            what, hint = (
-                "a second `:` in one value, or a wrong indent",
-                "quote the value, or indent",
-            )
+        words = next((better for part, *better in _WORDS if part in what), [what, ""])
+        what, hint = words[0] or what, words[1]
         return self._problem(what, self._mark(error.problem_mark or error.context_mark), hint)
 
     def _unreadable(self, error: ReaderError) -> SyntaxProblem:
@@ -219,6 +211,29 @@ class Composer:
         place = Mark(self._file, self._origin.line + line, self._origin.column + mark.column)
         return self._problem(what, place, "remove it")
 
+
+_WORDS = (
+    ("\\t", "a tab stands where YAML wants spaces", "indent with spaces"),
+    ("that cannot start any token", "", "put the value in quotes"),
+    (
+        "mapping values are not allowed",
+        "a `:` does not belong here",
+        "is a `:` missing above, the indent wrong, or must a value be quoted?",
+    ),
+    ("unexpected end of stream", "the text ends inside quotes", "close the quotes"),
+    ("<stream end>", "the text ends inside brackets", "close the `[` or `{`"),
+    (
+        "<document start>",
+        "the text goes on where it should end",
+        "is a `:` missing above, or the indent wrong?",
+    ),
+    (
+        "<block end>",
+        "this is neither the next item nor the end of the block that it stands in",
+        "is the indent as in the lines above?",
+    ),
+)
+"""Part of the parser's message → better words (none: its own), and a hint."""
 
 _BREAKS = ("\n", "\r", "\x85", "\u2028", "\u2029")
 _HEADER = re.compile(r"\|([-+0-9]*)[ \t]*(?:#.*)?$")
