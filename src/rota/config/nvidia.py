@@ -121,8 +121,8 @@ def _pattern(node: Node, place: str, report: Report) -> ResourcePattern | None:
         values.mapping(node, f"an entry of `{place.removesuffix('[]')}`", report)
         return None
     found = exact_fields(node, place, report) if isinstance(node, Mapping) else {}
-    pattern = _required(found, "pattern", node, report)
-    name = _required(found, "name", node, report)
+    pattern = _required(found, "pattern", "no-pattern", node, report)
+    name = _required(found, "name", "no-name", node, report)
     if pattern is None or name is None:
         return None
     text = "" if values.is_null(pattern) else values.string(pattern, "pattern", report)
@@ -130,12 +130,14 @@ def _pattern(node: Node, place: str, report: Report) -> ResourcePattern | None:
     return None if text is None or full is None else ResourcePattern(text, full)
 
 
-def _required(found: Table[str, Entry], key: str, node: Node, report: Report) -> Node | None:
+def _required(
+    found: Table[str, Entry], key: str, rule: str, node: Node, report: Report
+) -> Node | None:
     if key in found:
         return found[key].value
     message = f"an entry under `resources` must have `{key}`"
     hint = 'such as `pattern: "*"` with `name: nvidia.com/gpu`'
-    report.error(f"no-{key}", node.mark, message, hint)
+    report.error(rule, node.mark, message, hint)
     return None
 
 
