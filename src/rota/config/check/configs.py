@@ -25,6 +25,7 @@ from rota.config.schema import Config
 
 _OURS = {"sharing", "flags", "rota"}
 _MAYBE = {"version", "resources", "imex"}
+_OTHERS = {"mig-configs", "kind"}
 
 
 def looks_like_config(node: Node) -> bool:
@@ -32,7 +33,8 @@ def looks_like_config(node: Node) -> bool:
     if not isinstance(node, Mapping):
         return False
     keys = {entry.key for entry in node.entries}
-    return bool(keys & _OURS) or ("version" in keys and keys <= _MAYBE)
+    versioned = (text_of(node.get("version")) or "").startswith("v1") and not keys & _OTHERS
+    return bool(keys & _OURS) or versioned or ("version" in keys and keys <= _MAYBE)
 
 
 def config_text(source: Source, disk: Disk) -> ConfigText:

@@ -50,7 +50,9 @@ def first_of(nodes: tuple[Node, ...]) -> Node | None:
 
 
 def leading_document(text: str, file: str) -> Node | None:
-    """The first document, whatever follows it; None where not even that can be parsed."""
+    """The first of several documents, whatever follows it; None where there is no such."""
+    if len(split(text, file)) < 2:
+        return None
     try:
         return read_first(text, file)[0]
     except SyntaxProblem:

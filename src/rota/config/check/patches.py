@@ -6,9 +6,13 @@ A patched tree keeps each part's own position: a value that a patch brought in s
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable
+from functools import partial
 
 from rota.config.document import Entry, Mapping, Node, Scalar, Sequence, find, text_of
 from rota.config.findings import Mark
+
+MAX_DEPTH = 100
+"""Steps of a path; no object is as deep."""
 
 _MERGE_KEYS = ("name", "containerPort", "mountPath", "key", "ip")
 
@@ -97,69 +101,104 @@ def apply_json_patch(base: Node, patch: Sequence, *, lenient: bool = False) -> N
 
 
 def _operate(base: Node, operation: Node, lenient: bool) -> Node:
-    verb, path = text_of(find(operation, "op")), text_of(find(operation, "path")) or ""
-    place = find(operation, "path") or operation
-    steps = [s.replace("~1", "/").replace("~0", "~") for s in path.split("/")[1:]]
-    value = find(operation, "value")
-    if verb in ("move", "copy"):
-        value = _at(base, (text_of(find(operation, "from")) or "").split("/")[1:])
+    path = text_of(find(operation, "path")) or ""
     try:
-        if verb in ("add", "replace", "move", "copy") and value is not None:
-            return _edit(
-                base, steps, lambda _: value, grow=lenient or verb != "replace", deep=lenient
-            )
-        if verb == "remove":
-            return _edit(base, steps, lambda _: None, grow=False, deep=False)
+        return _changed(base, operation, _steps(path), grow=lenient)
     except LookupError:
-        if not lenient:
-            raise PatchMiss(path, place.mark) from None
-    return base
+        if lenient:
+            return base
+        place = find(operation, "path") or operation
+        raise PatchMiss(path, place.mark) from None
 
 
-def _at(node: Node | None, steps: list[str]) -> Node | None:
+def _changed(base: Node, operation: Node, steps: list[str], *, grow: bool) -> Node:
+    verb, value = text_of(find(operation, "op")), find(operation, "value")
+    source = _steps(text_of(find(operation, "from")) or "")
+    if verb in ("move", "copy"):
+        value = _at(base, source)
+    if verb == "move":
+        base = _edit(base, source, _removed, grow=False)
+    if verb == "remove":
+        return _edit(base, steps, _removed, grow=False)
+    if value is None or verb not in ("add", "replace", "move", "copy"):
+        return base
+    change = _replaced if verb == "replace" and not grow else _added
+    return _edit(base, steps, partial(change, value), grow=grow)
+
+
+def _steps(path: str) -> list[str]:
+    steps = [step.replace("~1", "/").replace("~0", "~") for step in path.split("/")[1:]]
+    if len(steps) > MAX_DEPTH:
+        raise LookupError(path)
+    return steps
+
+
+def _edit(node: Node, steps: list[str], change: Callable[[Node, str], Node], *, grow: bool) -> Node:
+    """`node` with `change(parent, last step)` in place of the parent that the steps lead to."""
+    if not steps:
+        raise LookupError("the whole object")
+    if len(steps) == 1:
+        return change(node, steps[0])
+    child = _child(node, steps[0])
+    if child is None:
+        if not grow or not isinstance(node, Mapping):
+            raise LookupError(steps[0])
+        child = Mapping(node.mark, ())
+    return _put(node, steps[0], _edit(child, steps[1:], change, grow=grow))
+
+
+def _at(node: Node, steps: list[str]) -> Node:
     for step in steps:
-        if isinstance(node, Sequence):
-            node = find(node, int(step)) if step.isdecimal() else None
-        else:
-            node = find(node, step)
+        child = _child(node, step)
+        if child is None:
+            raise LookupError(step)
+        node = child
     return node
 
 
-def _edit(
-    node: Node, steps: list[str], change: Callable[[Node], Node | None], *, grow: bool, deep: bool
-) -> Node:
-    if not steps:
-        return change(node) or Scalar(node.mark, None, "")
-    step, rest = steps[0], steps[1:]
+def _child(node: Node, step: str) -> Node | None:
     if isinstance(node, Sequence):
-        return _edit_list(node, step, lambda item: _inner(item, rest, change, grow, deep), grow)
+        return find(node, int(step)) if _is_index(step) else None
+    return find(node, step)
+
+
+def _put(node: Node, step: str, value: Node) -> Node:
+    """`node` with another value at a step that is there, or a new one at the end of a map."""
+    if isinstance(node, Sequence):
+        place = int(step)
+        return Sequence(node.mark, (*node.items[:place], value, *node.items[place + 1 :]))
     if not isinstance(node, Mapping):
         raise LookupError(step)
-    old = node.get(step)
-    if old is None and (not grow or (rest and not deep)):
+    entry = Entry(step, value.mark, value)
+    if node.entry(step) is None:
+        return Mapping(node.mark, (*node.entries, entry))
+    return Mapping(node.mark, tuple(entry if e.key == step else e for e in node.entries))
+
+
+def _added(value: Node, node: Node, step: str) -> Node:
+    if not isinstance(node, Sequence):
+        return _put(node, step, value)
+    place = len(node.items) if step == "-" else int(step) if _is_index(step) else -1
+    if not 0 <= place <= len(node.items):
         raise LookupError(step)
-    new = _inner(old or Mapping(node.mark, ()), rest, change, grow, deep)
-    others = tuple(e for e in node.entries if e.key != step)
-    added = (Entry(step, new.mark, new),) if new is not None else ()
-    return Mapping(node.mark, others + added)
+    return Sequence(node.mark, (*node.items[:place], value, *node.items[place:]))
 
 
-def _inner(
-    node: Node, rest: list[str], change: Callable[[Node], Node | None], grow: bool, deep: bool
-) -> Node | None:
-    return _edit(node, rest, change, grow=grow, deep=deep) if rest else change(node)
-
-
-def _edit_list(
-    node: Sequence, step: str, change: Callable[[Node], Node | None], grow: bool
-) -> Sequence:
-    if step == "-" and grow:
-        new = change(Mapping(node.mark, ()))
-        return Sequence(node.mark, node.items + ((new,) if new is not None else ()))
-    if not step.isdecimal() or int(step) >= len(node.items) + int(grow):
+def _replaced(value: Node, node: Node, step: str) -> Node:
+    if _child(node, step) is None:
         raise LookupError(step)
-    place = int(step)
-    old = node.items[place : place + 1] or (Mapping(node.mark, ()),)
-    new = change(old[0])
-    items = (*node.items[:place], *((new,) if new is not None else ()), *node.items[place + 1 :])
-    return Sequence(node.mark, items)
+    return _put(node, step, value)
+
+
+def _removed(node: Node, step: str) -> Node:
+    if _child(node, step) is None:
+        raise LookupError(step)
+    if isinstance(node, Sequence):
+        place = int(step)
+        return Sequence(node.mark, node.items[:place] + node.items[place + 1 :])
+    assert isinstance(node, Mapping)
+    return Mapping(node.mark, tuple(e for e in node.entries if e.key != step))
+
+
+def _is_index(step: str) -> bool:
+    return step.isascii() and step.isdecimal() and len(step) < 10

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterator
-from decimal import Decimal, InvalidOperation
+from decimal import Decimal
 from difflib import SequenceMatcher
 
 from rota.config.check.world import Container, Manifest, Pod, Quota
@@ -37,6 +37,7 @@ _SUFFIXES = {
     "P": Decimal(10**15), "E": Decimal(10**18), "Ki": Decimal(2**10), "Mi": Decimal(2**20),
     "Gi": Decimal(2**30), "Ti": Decimal(2**40), "Pi": Decimal(2**50), "Ei": Decimal(2**60),
 }  # fmt: skip
+_LARGEST = Decimal(2**63 - 1)
 _QUANTITY = re.compile(r"([+-]?(?:\d+\.?\d*|\.\d+)(?:[eE][+-]?\d{1,2})?)([numkMGTPE]|[KMGTPE]i)?")
 
 
@@ -67,16 +68,14 @@ def quotas_in(manifest: Manifest) -> Iterator[Quota]:
 
 
 def amount(value: Node) -> Decimal | None:
-    """A Kubernetes quantity as a number; None for what is none."""
+    """A Kubernetes quantity as a number, at most what the API can hold; None for what is none."""
     if not isinstance(value, Scalar) or isinstance(value.value, bool):
         return None
     match = _QUANTITY.fullmatch(value.text.strip())
     if match is None:
         return None
-    try:
-        return Decimal(match[1]) * _SUFFIXES[match[2] or ""]
-    except InvalidOperation:
-        return None
+    number = Decimal(match[1]) * _SUFFIXES[match[2] or ""]
+    return max(-_LARGEST, min(number, _LARGEST))
 
 
 def is_gpu(resource: str) -> bool:
@@ -92,16 +91,20 @@ def _hard(manifest: Manifest, node: Node | None) -> Iterator[Quota]:
             yield Quota(manifest, entry.key, entry.mark, entry.value)
 
 
-def _hidden(node: Node) -> Iterator[Node]:
-    below: tuple[Node, ...] = ()
-    if isinstance(node, Mapping):
-        if isinstance(node.get("containers"), Sequence):
-            yield node
-        below = tuple(entry.value for entry in node.entries)
-    elif isinstance(node, Sequence):
-        below = node.items
-    for part in below:
-        yield from _hidden(part)
+def _hidden(root: Node) -> Iterator[Node]:
+    """Every map with a list of containers, each once however often aliases repeat it."""
+    waiting, seen = [root], set[int]()
+    while waiting:
+        node = waiting.pop()
+        if id(node) in seen:
+            continue
+        seen.add(id(node))
+        if isinstance(node, Mapping):
+            if isinstance(node.get("containers"), Sequence):
+                yield node
+            waiting.extend(entry.value for entry in reversed(node.entries))
+        elif isinstance(node, Sequence):
+            waiting.extend(reversed(node.items))
 
 
 def _containers(spec: Node | None) -> Iterator[Container]:

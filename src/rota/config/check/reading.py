@@ -174,6 +174,8 @@ class Reading:
         policy = policy_of_patch(first) if first is not None else None
         if policy is not None:
             self.patches.append(policy)
+        elif first is None and found:
+            self.disk.findings.extend(found)
         elif _is_config(first, named=source.named):
             self.bare.append(config_text(source, self.disk))
         else:

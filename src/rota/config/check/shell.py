@@ -17,7 +17,7 @@ SHELLS = ("sh", "bash", "shell", "console", "zsh", "")
 YAMLS = ("yaml", "yml", "json")
 _FENCE = re.compile(r"^([ \t]*)(?:[-*] )?(```+|~~~+)[ \t]*([\w-]*)")
 _HEREDOC = re.compile(r"<<(-?)\s*(['\"]?)(\w+)\2")
-_PROMPT = re.compile(r"^\s*[$#>] ")
+_PROMPT = re.compile(r"^\s*\$ ")
 _BREAKS = {"|", "||", "&&", ";", "&", "(", ")", ";;", "|&"}
 _KUBECTL = re.compile(r"\b(kubectl|oc)\b")
 _LONGEST = 200
@@ -66,7 +66,7 @@ def commands(text: str, origin: Mark) -> Iterator[Command]:
     while number < len(lines):
         start, line = number, lines[number]
         number += 1
-        if not _KUBECTL.search(line) or (line.lstrip()[:1] == "#" and not _PROMPT.match(line)):
+        if not _KUBECTL.search(line) or line.lstrip().startswith("#"):
             continue
         words, number = _logical(lines, start)
         heredoc = _HEREDOC.search(line)

@@ -86,4 +86,15 @@ SECTIONS = (
           name: my-release
         """,
     ),
+    Section(
+        "unreadable-config",
+        Level.ERROR,
+        "The agent cannot read its config",
+        """
+        The file is gone, or the agent has no right to read it. The last config that was good is
+        served on.
+        """,
+        "rota agent --config /etc/rota/confg.yaml",
+        "rota agent --config /etc/rota/config.yaml",
+    ),
 )
