@@ -6,8 +6,6 @@ but with every mistake at once, each with its place and a way out.
 
 from __future__ import annotations
 
-from collections.abc import Mapping as Table
-
 from rota.config import values
 from rota.config.flags import BY_PATH, FileValue, Flag, Value
 from rota.config.keys import exact_fields, fields
@@ -121,24 +119,24 @@ def _pattern(node: Node, place: str, report: Report) -> ResourcePattern | None:
         values.mapping(node, f"an entry of `{place.removesuffix('[]')}`", report)
         return None
     found = exact_fields(node, place, report) if isinstance(node, Mapping) else {}
-    pattern = _required(found, "pattern", "no-pattern", node, report)
-    name = _required(found, "name", "no-name", node, report)
-    if pattern is None or name is None:
-        return None
-    text = "" if values.is_null(pattern) else values.string(pattern, "pattern", report)
-    full = resource_name(name, "name", report)
+    if "pattern" not in found:
+        report.error("no-pattern", node.mark, _MUST_HAVE.format("pattern"), _PATTERN_HINT)
+    if "name" not in found:
+        report.error("no-name", node.mark, _MUST_HAVE.format("name"), _PATTERN_HINT)
+    text, full = None, None
+    if "pattern" in found:
+        text = _pattern_text(found["pattern"].value, report)
+    if "name" in found:
+        full = resource_name(found["name"].value, "name", report)
     return None if text is None or full is None else ResourcePattern(text, full)
 
 
-def _required(
-    found: Table[str, Entry], key: str, rule: str, node: Node, report: Report
-) -> Node | None:
-    if key in found:
-        return found[key].value
-    message = f"an entry under `resources` must have `{key}`"
-    hint = 'such as `pattern: "*"` with `name: nvidia.com/gpu`'
-    report.error(rule, node.mark, message, hint)
-    return None
+_MUST_HAVE = "an entry under `resources` must have `{}`"
+_PATTERN_HINT = 'such as `pattern: "*"` with `name: nvidia.com/gpu`'
+
+
+def _pattern_text(node: Node, report: Report) -> str | None:
+    return "" if values.is_null(node) else values.string(node, "pattern", report)
 
 
 def read_imex(entry: Entry | None, report: Report) -> None:
