@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import json
 import os
 import shutil
@@ -10,6 +11,7 @@ import sys
 import tempfile
 import time
 from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -17,6 +19,7 @@ from typing import Any
 import pytest
 
 from rota.emulation import driver
+from rota.emulation.inventory import EmulatedInventory
 from rota.emulation.layout import read_inventory
 from rota.emulation.profiles import parse_emulation
 from rota.gpu.processes import started
@@ -132,6 +135,7 @@ class Room:
     folder: Path
     emulation: driver.Emulation
     _processes: list[subprocess.Popen[Any]] = field(default_factory=list)
+    _outs: Iterator[int] = field(default_factory=itertools.count)
 
     @property
     def gpu(self) -> str:
@@ -150,7 +154,7 @@ class Room:
         return Puppet(process)
 
     def workload(self, *arguments: str, **environment: str) -> Workload:
-        out = self.folder / f"out-{len(self._processes)}"
+        out = self.folder / f"out-{next(self._outs)}"
         process = subprocess.Popen(
             [sys.executable, "-m", "rota.emulation.workloads", *arguments, "--out", str(out)],
             env={**os.environ, **self.emulation.environment, **environment},
@@ -160,22 +164,42 @@ class Room:
         self._processes.append(process)
         return Workload(process, out)
 
-    def end(self) -> None:
+    def clear(self) -> None:
+        """End every program."""
         for process in self._processes:
             process.kill()
             process.wait()
             for stream in (process.stdin, process.stdout):
                 if stream:
                     stream.close()
+        self._processes.clear()
+
+    def forgotten(self) -> None:
+        """Wait until the GPU has forgotten them."""
+        door = EmulatedInventory(self.folder)
+        eventually(lambda: not door.processes(self.gpu), "no process listed")
+        door.close()
+
+    def end(self) -> None:
+        self.clear()
         self.emulation.stop()
+
+
+@contextmanager
+def short_folder() -> Iterator[Path]:
+    """A folder with a name short enough for unix sockets."""
+    place = Path(tempfile.mkdtemp(prefix="rota"))
+    try:
+        yield place
+    finally:
+        shutil.rmtree(place)
 
 
 @pytest.fixture
 def folder() -> Iterator[Path]:
-    """A folder with a name short enough for unix sockets."""
-    place = Path(tempfile.mkdtemp(prefix="rota"))
-    yield place
-    shutil.rmtree(place)
+    """A folder of this test's own."""
+    with short_folder() as place:
+        yield place
 
 
 @pytest.fixture
@@ -197,6 +221,22 @@ def emulate(folder: Path) -> Iterator[Callable[[str], Room]]:
 def room(emulate: Callable[[str], Room]) -> Room:
     """One emulated T4: 15 GiB."""
     return emulate("t4")
+
+
+@pytest.fixture(scope="module")
+def _shared() -> Iterator[Room]:
+    with short_folder() as place:
+        node = Room(place / "0", driver.start(parse_emulation("t4"), place / "0"))
+        yield node
+        node.end()
+
+
+@pytest.fixture
+def shared_room(_shared: Room) -> Iterator[Room]:
+    """An emulated T4 that serves one test after the other, empty each time."""
+    yield _shared
+    _shared.clear()
+    _shared.forgotten()
 
 
 @pytest.fixture

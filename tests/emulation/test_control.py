@@ -17,6 +17,11 @@ if TYPE_CHECKING:
 
 
 @pytest.fixture
+def room(shared_room: Room) -> Room:
+    return shared_room
+
+
+@pytest.fixture
 def puppet(room: Room) -> Puppet:
     program = room.puppet()
     program.do("context = cuda.init().context(0)")

@@ -26,6 +26,11 @@ SYNC = "context.synchronize()"
 
 
 @pytest.fixture
+def room(shared_room: Room) -> Room:
+    return shared_room
+
+
+@pytest.fixture
 def gates(room: Room) -> Iterator[EmulatedGates]:
     door = EmulatedGates(room.folder)
     yield door

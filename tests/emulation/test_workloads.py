@@ -16,6 +16,11 @@ if TYPE_CHECKING:
     from tests.emulation.conftest import Room
 
 
+@pytest.fixture
+def room(shared_room: Room) -> Room:
+    return shared_room
+
+
 def test_a_trainer_says_where_it_runs_and_what_it_did(room: Room) -> None:
     trainer = room.workload("trainer", "--seconds", "0.2s", "--memory", "1Gi", "--kernel", "5ms")
     assert trainer.process.wait() == 0
