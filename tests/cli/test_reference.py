@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import sys
+from collections.abc import Iterator
 from pathlib import Path
 
 import click
@@ -12,20 +13,31 @@ from rota.cli.main import COMMANDS, app
 PAGE = Path(__file__).parents[2] / "docs" / "reference" / "cli.md"
 
 
-def page() -> str:
-    """The whole reference, in Markdown."""
-    parts = ["# Commands\n", "Made from the commands' own help: `python tests/cli/test_reference.py`.\n"]
-    parts.append("Exit codes: 0 well, 1 the thing asked about is wrong, 2 wrong usage.\n")
-    root = click.Context(app, info_name="rota", max_content_width=96, terminal_width=96)
-    parts.append(f"```text\n{app.get_help(root)}\n```\n")
+WIDTH = {"max_content_width": 96, "terminal_width": 96}
+
+
+def contexts() -> Iterator[tuple[str, click.Context]]:
+    """The program's context, then each command's, as they are when somebody types them."""
+    root = app.make_context("rota", [], resilient_parsing=True, **WIDTH)
+    yield "rota", root
     for name in COMMANDS:
         command = app.get_command(root, name)
         assert command is not None
-        context = click.Context(
-            command, parent=root, info_name=name, max_content_width=96, terminal_width=96
+        context = command.make_context(
+            name, [], parent=root, resilient_parsing=True, **(WIDTH | command.context_settings)
         )
-        parts.append(f"## `rota {name}`\n")
-        parts.append(f"```text\n{command.get_help(context)}\n```\n")
+        yield f"rota {name}", context
+
+
+def page() -> str:
+    """The whole reference, in Markdown."""
+    parts = [
+        "# Commands\n",
+        "Made from the commands' own help: `python tests/cli/test_reference.py`.\n",
+    ]
+    parts.append("Exit codes: 0 well, 1 the thing asked about is wrong, 2 wrong usage.\n")
+    for name, context in contexts():
+        parts.append(f"## `{name}`\n\n```text\n{context.get_help()}\n```\n")
     return "\n".join(parts)
 
 
@@ -34,11 +46,7 @@ def test_the_reference_is_in_step() -> None:
 
 
 def test_every_command_says_what_it_does() -> None:
-    root = click.Context(app, info_name="rota")
-    for name in COMMANDS:
-        command = app.get_command(root, name)
-        assert command is not None
-        assert command.help
+    assert all(context.command.help for _, context in contexts())
 
 
 if __name__ == "__main__":
