@@ -1,0 +1,216 @@
+"""What /proc knows of a process on a GPU: since when it runs, under whom, and in which container.
+
+Only the pids that are asked for and their ancestors are looked at. Everything of one process is
+read through one descriptor of its folder, so that no two facts are of two processes that had the
+same pid. A process that ends meanwhile, or that this user may not look into, has fewer facts and
+never makes an error.
+"""
+
+from __future__ import annotations
+
+import errno
+import os
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+
+from rota.clients import cgroup
+from rota.clients.cgroup import ContainerRef
+from rota.clients.picture import ProcessKey
+from rota.kubelet.embedded.container import CONTAINER_MARK, POD_MARK
+
+JOB_MARK = "ROTA_JOB"
+"""In the environment of every process of a local job: the job's name."""
+
+_MARKS = tuple(name.encode() + b"=" for name in (POD_MARK, CONTAINER_MARK, JOB_MARK))
+_SHIM = b"/kubelet/embedded/shim.py"
+_SHUT = frozenset({errno.ENOENT, errno.ESRCH, errno.EACCES, errno.EPERM})
+_PART = 1 << 16
+_MOST = 1 << 22
+_DEEPEST = 256
+
+
+@dataclass(frozen=True, slots=True)
+class ProcessFacts:
+    """One process as it is now.
+
+    Attributes:
+        key: pid and start time.
+        parent: the parent's pid; changes when the parent ends.
+        session: the session's id, which is the pid of the process that opened it.
+        state: the kernel's letter: R, S, D, T (stopped), t (traced), …
+        owner: effective uid; 0 for one that may not be dumped.
+    """
+
+    key: ProcessKey
+    parent: int
+    session: int
+    state: str
+    owner: int
+
+    @property
+    def stopped(self) -> bool:
+        """It was stopped by a signal or a debugger: it runs no code, and drains nothing."""
+        return self.state in "Tt"
+
+
+@dataclass(frozen=True, slots=True)
+class Trail:
+    """Everything by which a process can be traced to a client.
+
+    Attributes:
+        facts: of the process itself.
+        ancestors: nearest first.
+        refs: what its cgroup can mean, best first.
+        mark: the embedded kubelet's container, as the environment tells it.
+        job: the local job, as the environment tells it; empty if none.
+    """
+
+    facts: ProcessFacts
+    ancestors: tuple[ProcessKey, ...] = ()
+    refs: tuple[ContainerRef, ...] = ()
+    mark: ContainerRef | None = None
+    job: str = ""
+
+
+class Processes:
+    """Reads one /proc."""
+
+    def __init__(self, root: Path = Path("/proc")) -> None:
+        """Nothing is read yet."""
+        self._root = root
+
+    def facts(self, pid: int) -> ProcessFacts | None:
+        """The process now; None if it has ended (a zombie has) or cannot be seen.
+
+        Raises:
+            OSError: /proc could not be read for a reason that is not the process's, such as too
+                many open files.
+        """
+        with self._folder(pid) as folder:
+            if folder is None:
+                return None
+            text = _read(folder, "stat")
+            return _facts(pid, text, os.fstat(folder).st_uid) if text else None
+
+    def hidden(self, pid: int) -> bool:
+        """There is such a process, though /proc does not show it (hidepid)."""
+        try:
+            os.kill(pid, 0)
+        except (ProcessLookupError, OverflowError):
+            return False
+        except PermissionError:
+            pass
+        return self._shut(pid)
+
+    def trail(self, facts: ProcessFacts) -> Trail:
+        """Where that process comes from. Errors as `facts`."""
+        line = tuple(self._ancestors(facts))
+        text = self._text(facts.key.pid, "cgroup").decode(errors="replace")
+        marks = self._marks((facts.key, *line))
+        mark = ContainerRef(marks.get(POD_MARK, ""), marks.get(CONTAINER_MARK, ""))
+        return Trail(
+            facts,
+            line,
+            cgroup.candidates(text),
+            mark if mark.pod_uid or mark.container_id else None,
+            marks.get(JOB_MARK, ""),
+        )
+
+    def children(self) -> Mapping[int, tuple[int, ...]]:
+        """Pid → its children, of all processes that can be seen. Reads all of /proc."""
+        found: dict[int, list[int]] = {}
+        for name in os.listdir(self._root):  # noqa: PTH208 - names are wanted
+            if name.isdecimal() and (facts := self.facts(int(name))):
+                found.setdefault(facts.parent, []).append(facts.key.pid)
+        return {pid: tuple(sorted(children)) for pid, children in found.items()}
+
+    def _ancestors(self, facts: ProcessFacts) -> Iterator[ProcessKey]:
+        for _ in range(_DEEPEST):
+            above = self.facts(facts.parent) if facts.parent > 0 else None
+            if above is None:
+                return
+            yield above.key
+            facts = above
+
+    def _marks(self, line: tuple[ProcessKey, ...]) -> Mapping[str, str]:
+        """The marks of the nearest process of a line that has any.
+
+        A process of an embedded pod that emptied its environment and left its parents hangs below
+        the pod's shim, which has no marks, beside processes that have them.
+        """
+        for key in line:
+            if found := self._marks_of(key.pid):
+                return found
+        shim = next((key.pid for key in line if self._is_shim(key.pid)), None)
+        if shim is None:
+            return {}
+        return next(filter(None, map(self._marks_of, self.children().get(shim, ()))), {})
+
+    def _marks_of(self, pid: int) -> dict[str, str]:
+        found: dict[str, str] = {}
+        for entry in self._text(pid, "environ").split(b"\0"):
+            if entry.startswith(_MARKS):
+                name, _, value = entry.decode(errors="replace").partition("=")
+                found.setdefault(name, value)
+        return found
+
+    def _is_shim(self, pid: int) -> bool:
+        words = self._text(pid, "cmdline").split(b"\0")
+        return any(word.endswith(_SHIM) for word in words)
+
+    def _text(self, pid: int, name: str) -> bytes:
+        with self._folder(pid) as folder:
+            return b"" if folder is None else _read(folder, name)
+
+    def _shut(self, pid: int) -> bool:
+        with self._folder(pid) as folder:
+            return folder is None or not _read(folder, "stat")
+
+    @contextmanager
+    def _folder(self, pid: int) -> Iterator[int | None]:
+        try:
+            folder = os.open(self._root / str(pid), os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
+        except OSError as error:
+            if error.errno not in _SHUT:
+                raise
+            yield None
+            return
+        try:
+            yield folder
+        finally:
+            os.close(folder)
+
+
+def _read(folder: int, name: str) -> bytes:
+    """A whole file; empty where the process is gone or shut."""
+    try:
+        file = os.open(name, os.O_RDONLY | os.O_CLOEXEC, dir_fd=folder)
+    except OSError as error:
+        if error.errno not in _SHUT:
+            raise
+        return b""
+    text = bytearray()
+    try:
+        while len(text) < _MOST and (part := os.read(file, _PART)):
+            text += part
+    except OSError as error:
+        if error.errno not in _SHUT:
+            raise
+    finally:
+        os.close(file)
+    return bytes(text)
+
+
+def _facts(pid: int, stat: bytes, owner: int) -> ProcessFacts | None:
+    fields = stat.rpartition(b")")[2].split()
+    if len(fields) < 20 or fields[0] in (b"Z", b"X", b"x"):
+        return None
+    return ProcessFacts(
+        ProcessKey(pid, int(fields[19])),
+        parent=int(fields[1]),
+        session=int(fields[3]),
+        state=fields[0].decode(),
+        owner=owner,
+    )
