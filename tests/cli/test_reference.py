@@ -5,6 +5,7 @@ from __future__ import annotations
 import sys
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import click
 
@@ -13,7 +14,7 @@ from rota.cli.main import COMMANDS, app
 PAGE = Path(__file__).parents[2] / "docs" / "reference" / "cli.md"
 
 
-WIDTH = {"max_content_width": 96, "terminal_width": 96}
+WIDTH: dict[str, Any] = {"max_content_width": 96, "terminal_width": 96}
 
 
 def contexts() -> Iterator[tuple[str, click.Context]]:
@@ -24,7 +25,7 @@ def contexts() -> Iterator[tuple[str, click.Context]]:
         command = app.get_command(root, name)
         assert command is not None
         context = command.make_context(
-            name, [], parent=root, resilient_parsing=True, **(WIDTH | command.context_settings)
+            name, [], parent=root, resilient_parsing=True, **(WIDTH | dict(command.context_settings))
         )
         yield f"rota {name}", context
 
