@@ -16,6 +16,9 @@ if TYPE_CHECKING:
     from tests.emulation.conftest import Puppet, Room
 
 
+LAUNCH = b'{"op":"launch","device":"GPU","ticket":1,"seconds":Infinity}'
+
+
 @pytest.fixture
 def room(shared_room: Room) -> Room:
     return shared_room
@@ -52,7 +55,14 @@ def test_nonsense_ends_the_connection_and_harms_nothing(
 
 
 def test_the_engine_survives_nonsense_too(room: Room, puppet: Puppet) -> None:
-    for packet in (b"nonsense", b"[1]", b"{}", b'{"op":"context","device":7}', b'{"op":"launch"}'):
+    for packet in (
+        b"nonsense",
+        b"[1]",
+        b"{}",
+        b'{"op":"context","device":7}',
+        b'{"op":"launch"}',
+        LAUNCH,
+    ):
         with wire.connect(layout.socket_path(room.folder), 30.0) as link:
             link.send(packet)
             answer = wire.receive(link)

@@ -101,6 +101,15 @@ def test_processes_side_by_side_get_the_same_and_slow_each_other_down(
     assert nvml.utilization(room.gpu) > 0.3
 
 
+def test_a_kernel_takes_a_length_of_time_and_nothing_else(room: Room) -> None:
+    puppet = room.puppet()
+    puppet.do("context = cuda.init().context(0)")
+    for nonsense in ("float('nan')", "float('inf')", "-1"):
+        assert puppet.refusal(f"context.launch({nonsense})") == "GpuError"
+    puppet.do("context.launch(0)")
+    puppet.do("context.synchronize()")
+
+
 def test_a_program_behind_void_sees_no_device(room: Room) -> None:
     puppet = room.puppet(NVIDIA_VISIBLE_DEVICES="void")
     assert puppet.refusal("cuda.init().context(0)") == "NoDevice"

@@ -6,6 +6,7 @@ import os
 import signal
 import subprocess
 import sys
+import threading
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -14,7 +15,7 @@ import pytest
 
 from rota.emulation.gates import EmulatedGates
 from rota.emulation.inventory import EmulatedInventory
-from rota.gpu.doors import GateBusy, GateGone, GateIllegal, GateNoContext, GateState
+from rota.gpu.doors import GateBusy, GateError, GateGone, GateIllegal, GateNoContext, GateState
 from rota.gpu.processes import started
 from rota.gpu.syscalls import FUTEX
 
@@ -182,3 +183,28 @@ def test_many_cycles_lose_no_work(room: Room, gates: EmulatedGates) -> None:
     trainer.wait_for("progress", before + 2)
     os.kill(trainer.pid, signal.SIGTERM)
     assert trainer.process.wait() == 0
+
+
+def test_one_gate_that_drains_holds_up_no_other(
+    room: Room, puppet: Puppet, gates: EmulatedGates
+) -> None:
+    other = room.puppet()
+    other.do("context = cuda.init().context(0)")
+    puppet.do("context.launch(3600)")
+    failed: list[GateError] = []
+
+    def close() -> None:
+        try:
+            gates.close(puppet.pid, when, 3600.0)
+        except GateError as error:
+            failed.append(error)
+
+    when = puppet.started
+    thread = threading.Thread(target=close)
+    thread.start()
+    gates.close(other.pid, other.started, LONG)
+    gates.open(other.pid, other.started)
+    assert thread.is_alive()
+    puppet.kill()
+    thread.join(30.0)
+    assert [type(error) for error in failed] == [GateGone]

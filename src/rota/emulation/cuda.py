@@ -21,6 +21,7 @@ from rota.emulation.control import Control
 from rota.emulation.device import NoMemory
 from rota.emulation.link import EngineGone, Link
 from rota.emulation.rwlock import RwLock
+from rota.emulation.service import LONGEST
 from rota.emulation.visibility import visible
 from rota.emulation.wire import Message
 from rota.errors import GpuError
@@ -92,6 +93,8 @@ class Context:
 
     def launch(self, seconds: float) -> None:
         """Queue a kernel that takes the device that long. Does not wait for it."""
+        if not 0 <= seconds <= LONGEST:
+            raise GpuError(f"a kernel cannot take {seconds} s", hint=f"0 to {LONGEST:g} s")
         with self._cuda.call():
             with self._submitting:
                 self._submitted += 1

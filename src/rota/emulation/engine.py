@@ -85,16 +85,16 @@ class Engine:
     def _read(self, peer: Peer) -> None:
         try:
             message, descriptor = wire.receive_with_descriptor(peer.link)
+            if descriptor is not None:
+                peer.adopt(descriptor)
         except BlockingIOError:
             return
-        except (ValueError, RotaError):
-            message, descriptor = None, None
+        except (OSError, ValueError, RotaError):
+            message = None
         if message is None:
             self._drop(peer)
-            return
-        if descriptor is not None:
-            peer.adopt(descriptor)
-        self._answer(peer, message)
+        else:
+            self._answer(peer, message)
 
     def _answer(self, peer: Peer, message: wire.Message) -> None:
         answer = self._service.handle(peer, message, time.monotonic())

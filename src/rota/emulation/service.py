@@ -27,6 +27,10 @@ WINDOW = 1.0
 """Seconds over which utilization is taken."""
 
 
+LONGEST = 1e8
+"""Seconds that a kernel may take."""
+
+
 @dataclass(frozen=True, slots=True)
 class Answer:
     """What goes back to the asker, `after` some seconds, and what goes to all who watch."""
@@ -64,17 +68,20 @@ class Service:
 
     def handle(self, peer: Peer, message: Message, now: float) -> Answer | None:
         """The answer to a request; None where there is none."""
-        handler = self._handlers.get(str(message.get("op")))
+        op = str(message.get("op"))
         try:
-            if handler is None:
-                raise GpuError(f"no such request: {message.get('op')!r}")
-            return handler(peer, message, now)
+            if op not in self._handlers:
+                raise GpuError(f"no such request: {op!r}")
+            return self._handlers[op](peer, message, now)
         except NoMemory as error:
             return Answer({"error": str(error), "kind": "memory"})
-        except GpuError as error:
-            return Answer({"error": str(error), "kind": "request"})
-        except (KeyError, TypeError, ValueError) as error:
-            return Answer({"error": f"{message}: {error!r}", "kind": "request"})
+        except (GpuError, KeyError, TypeError, ValueError) as error:
+            if op == "launch":
+                # Nobody waits for an answer to it; who launches nonsense is no program of ours.
+                peer.lost = True
+                return None
+            what = str(error) if isinstance(error, GpuError) else f"{message}: {error!r}"
+            return Answer({"error": what, "kind": "request"})
 
     def leave(self, peer: Peer, now: float) -> None:
         """The peer is gone, and with it all that it held."""
@@ -134,6 +141,8 @@ class Service:
     def _launch(self, peer: Peer, message: Message, now: float) -> None:
         device = self._device(message)
         ticket, seconds = int(message["ticket"]), float(message["seconds"])
+        if not 0 <= seconds <= LONGEST:
+            raise GpuError(f"not a length of time: {seconds}")
         self._note(device.device.uuid, device.timeline.submit(peer.key, ticket, seconds, now))
 
     def _memory(self, peer: Peer, message: Message, now: float) -> Answer:
