@@ -238,3 +238,30 @@ def test_a_broken_variant_of_the_seed_shows_what_it_is_named_for(
     report: Report = check([folder], io.BytesIO())
     wrong = {f.id for f in report.findings if f.level != "note"}
     assert wrong == {folder}
+
+
+def test_a_component_patches_what_includes_it(places: Places) -> None:
+    files = {
+        "part/kustomization.yaml": "kind: Component\npatches:\n- path: policy.yaml\n",
+        "part/policy.yaml": POLICY.replace("default: any", "default: all"),
+        "kustomization.yaml": "resources: [map.yaml, policy.yaml]\ncomponents: [part]\n",
+        "map.yaml": MAP,
+        "policy.yaml": POLICY,
+    }
+    assert places(files, ".") == ["part/policy.yaml:4:56 error policy-default"]
+
+
+def test_folders_that_include_each_other_many_times_come_to_an_end(places: Places) -> None:
+    files = {
+        f"{number}/kustomization.yaml": f"resources: [../{number + 1}, ../{number + 1}]\n"
+        for number in range(30)
+    }
+    assert {place.split()[-1] for place in places(files, "0")} <= {
+        "kustomize-cycle",
+        "file-missing",
+    }
+
+
+def test_a_name_that_no_file_can_have_is_a_finding(places: Places) -> None:
+    text = "resources: [%s]\n" % ("a" * 5000)
+    assert [p.split()[-1] for p in places({"kustomization.yaml": text}, ".")] == ["file-unreadable"]

@@ -113,13 +113,13 @@ class Disk:
 
 def walk(folder: Path) -> Iterator[Path]:
     """The manifests, scripts and documents in a folder, by name; each real folder once."""
-    seen: set[tuple[int, int]] = set()
+    seen: set[Path] = set()
     for root, folders, names in os.walk(folder, followlinks=True):
-        status = Path(root).stat()
-        if (status.st_dev, status.st_ino) in seen:
+        place = real(Path(root))
+        if place in seen:
             folders.clear()
             continue
-        seen.add((status.st_dev, status.st_ino))
+        seen.add(place)
         mounted = "..data" in folders or "..data" in names
         folders[:] = sorted(f for f in folders if f not in _SKIPPED and not f.startswith("."))
         yield from (Path(root) / name for name in sorted(names) if _wanted(name, mounted))
@@ -127,7 +127,22 @@ def walk(folder: Path) -> Iterator[Path]:
 
 def kustomization_in(folder: Path) -> Path | None:
     """The kustomization file of a folder, if it has one."""
-    return next((folder / n for n in KUSTOMIZATIONS if (folder / n).is_file()), None)
+    return next((folder / n for n in KUSTOMIZATIONS if is_file(folder / n)), None)
+
+
+def is_file(path: Path) -> bool:
+    """Whether it is a file that can be seen; unlike pathlib's, this raises for no path at all."""
+    return os.path.isfile(path)  # noqa: PTH113
+
+
+def is_folder(path: Path) -> bool:
+    """Whether it is a folder that can be seen; raises for no path at all."""
+    return os.path.isdir(path)  # noqa: PTH112
+
+
+def real(path: Path) -> Path:
+    """The path without links; a loop of links, on which pathlib raises, stays as it is."""
+    return Path(os.path.realpath(path))
 
 
 def _wanted(name: str, mounted: bool) -> bool:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from pathlib import Path
 
-from rota.config.check.files import Disk
+from rota.config.check.files import Disk, real
 from rota.config.check.world import Manifest
 from rota.config.document import Entry, Mapping, Node, Scalar, Sequence, find, text_of
 from rota.config.findings import Mark
@@ -31,7 +31,7 @@ def generated(
     )
     hashed = not (_no_suffix(find(entry, "options")) or _no_suffix(root.get("generatorOptions")))
     made = Manifest(node, "ConfigMap", name, namespace, build, name, hashed)
-    return made, {path.resolve() for path, _ in files.values()}
+    return made, {real(path) for path, _ in files.values()}
 
 
 def text_entry(key: str, file: str, text: str) -> Entry:

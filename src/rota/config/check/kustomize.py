@@ -12,11 +12,12 @@ from dataclasses import dataclass, replace
 from difflib import get_close_matches
 from pathlib import Path
 
-from rota.config.check.files import Disk, kustomization_in
+from rota.config.check.files import Disk, is_folder, kustomization_in, real
 from rota.config.check.generators import generated
 from rota.config.check.parsing import cluster_scoped, documents, embedded, manifests
 from rota.config.check.patches import PatchMiss, apply_json_patch, merge
 from rota.config.check.registry import found
+from rota.config.check.targets import Patch
 from rota.config.check.world import Manifest
 from rota.config.document import Entry, Mapping, Node, Scalar, Sequence, find, text_of
 from rota.config.findings import Finding, Mark
@@ -32,6 +33,10 @@ _FIELDS = _KNOWN.split()
 _REMOTE = re.compile(
     r"^(https?|ssh|git|file)://|^git@|^git::|^(www\.)?[\w-]+\.(com|org|io)/|\?ref="
 )
+
+
+MOST_FOLDERS = 500
+"""Folders of one build, beyond which it is taken for one that never ends."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -62,25 +67,31 @@ class _Builder:
         self.name = name
         self.lost: list[Node] = []
         self.files: set[Path] = set()
+        self.evaluated = 0
 
     @property
     def findings(self) -> list[Finding]:
         return self.disk.findings
 
-    def folder(self, folder: Path, asked: Mark | None, above: tuple[Path, ...]) -> list[Manifest]:
-        real = folder.resolve()
-        if real in above:
-            place = asked or Mark(str(folder))
-            self.findings.append(found("kustomize-cycle", place, f"{folder} includes itself"))
-            return []
+    def folder(
+        self,
+        folder: Path,
+        asked: Mark | None,
+        above: tuple[Path, ...],
+        start: tuple[Manifest, ...] = (),
+    ) -> list[Manifest]:
+        """What a folder's kustomization makes; a component makes it of what is there, `start`."""
+        place = asked or Mark(str(folder))
         file = kustomization_in(folder)
-        if file is None:
-            place = asked or Mark(str(folder))
+        self.evaluated += 1
+        if real(folder) in above or self.evaluated > MOST_FOLDERS:
+            self.findings.append(found("kustomize-cycle", place, f"{folder} includes itself"))
+        elif file is None:
             what = f"the folder {folder} has no kustomization.yaml"
             self.findings.append(found("file-missing", place, what))
-            return []
-        root = self._root(file, asked)
-        return self._evaluate(root, folder, (*above, real)) if root else []
+        elif (root := self._root(file, asked)) is not None:
+            return self._evaluate(root, folder, (*above, real(folder)), start)
+        return list(start)
 
     def _root(self, file: Path, asked: Mark | None) -> Mapping | None:
         nodes = self._documents(file, asked)
@@ -94,12 +105,21 @@ class _Builder:
             )
         return None
 
-    def _evaluate(self, root: Mapping, folder: Path, above: tuple[Path, ...]) -> list[Manifest]:
-        made: list[Manifest] = []
-        for field in ("resources", "bases", "components"):
-            for item in _items(root.get(field)):
-                made.extend(self._resource(item, folder, above))
+    def _evaluate(
+        self,
+        root: Mapping,
+        folder: Path,
+        above: tuple[Path, ...],
+        start: tuple[Manifest, ...],
+    ) -> list[Manifest]:
+        made = list(start)
+        for item in (*_items(root.get("resources")), *_items(root.get("bases"))):
+            made.extend(self._resource(item, folder, above))
         made = self._generate(made, root, folder)
+        for item in _items(root.get("components")):
+            name = text_of(item)
+            if name and not _REMOTE.search(name):
+                made = self.folder(folder / name, item.mark, above, tuple(made))
         for patch in self._patches(root, folder):
             made = self._apply(made, patch)
         return [_renamed(m, root) for m in made]
@@ -114,7 +134,7 @@ class _Builder:
             self.findings.append(found("kustomize-remote", item.mark, what))
             return []
         path = folder / name
-        if path.is_dir():
+        if is_folder(path):
             return self.folder(path, item.mark, above)
         return [
             m for node in self._documents(path, item.mark) for m in manifests(node, build=self.name)
@@ -122,7 +142,7 @@ class _Builder:
 
     def _documents(self, path: Path, asked: Mark | None) -> tuple[Node, ...]:
         source = self.disk.inside(path, asked)
-        self.files.add(path.resolve())
+        self.files.add(real(path))
         return documents(source.text, source.file, self.findings) if source else ()
 
     def _generate(self, made: list[Manifest], root: Mapping, folder: Path) -> list[Manifest]:
@@ -138,19 +158,19 @@ class _Builder:
             made.append(new)
         return made
 
-    def _patches(self, root: Mapping, folder: Path) -> Iterator[_Patch]:
+    def _patches(self, root: Mapping, folder: Path) -> Iterator[Patch]:
         for field in ("patches", "patchesJson6902"):
             for entry in _items(root.get(field)):
                 target = find(entry, "target")
                 inline, path = find(entry, "patch"), find(entry, "path")
                 for node in self._patch_nodes(inline, path, folder):
                     silent = target is not None and field == "patches"
-                    yield _Patch(node, target, (target or entry).mark, silent)
+                    yield Patch(node, target, (target or entry).mark, silent)
         for item in _items(root.get("patchesStrategicMerge")):
             text = text_of(item) or ""
             inline = item if "\n" in text else None
             for node in self._patch_nodes(inline, None if inline else item, folder):
-                yield _Patch(node, None, item.mark, False)
+                yield Patch(node, None, item.mark, False)
 
     def _patch_nodes(self, inline: Node | None, path: Node | None, folder: Path) -> Iterator[Node]:
         if isinstance(inline, Scalar):
@@ -159,14 +179,14 @@ class _Builder:
         if path is not None and name and not _REMOTE.search(name):
             yield from self._documents(folder / name, path.mark)
 
-    def _apply(self, made: list[Manifest], patch: _Patch) -> list[Manifest]:
+    def _apply(self, made: list[Manifest], patch: Patch) -> list[Manifest]:
         hits = [m for m in made if patch.fits(m)]
         if not hits:
             self.lost.append(patch.node)
             self.findings.append(patch.missed(made))
         return [self._patched(m, patch) if m in hits else m for m in made]
 
-    def _patched(self, manifest: Manifest, patch: _Patch) -> Manifest:
+    def _patched(self, manifest: Manifest, patch: Patch) -> Manifest:
         try:
             if isinstance(patch.node, Sequence):
                 node = apply_json_patch(manifest.node, patch.node)
@@ -177,87 +197,6 @@ class _Builder:
             self.findings.append(found("patch-path", miss.mark, what))
             return manifest
         return replace(manifest, node=node) if isinstance(node, Mapping) else manifest
-
-
-@dataclass(frozen=True, slots=True)
-class _Patch:
-    """One patch and what it is for."""
-
-    node: Node
-    target: Node | None
-    mark: Mark
-    silent: bool
-
-    def fits(self, manifest: Manifest) -> bool:
-        """Whether kustomize would apply it to this object."""
-        if self.target is not None:
-            return _selected(self.target, manifest)
-        return (
-            manifest.kind == text_of(find(self.node, "kind"))
-            and manifest.name == text_of(find(self.node, "metadata", "name"))
-            and _namespace_fits(self.node, manifest)
-        )
-
-    def missed(self, made: list[Manifest]) -> Finding:
-        """What to say when no object fits."""
-        about = self.target if self.target is not None else self.node
-        kind = text_of(find(about, "kind")) or "object"
-        name = text_of(find(about, "name") or find(about, "metadata", "name")) or ""
-        title = f"{kind} {name}".strip()
-        result = "kustomize drops it without a word" if self.silent else "kustomize build fails"
-        what = f"the patch is for {title}, which is in none of the resources: {result}"
-        return found("patch-target-missing", self.mark, what, _other_target(kind, name, made))
-
-
-def _other_target(kind: str, name: str, made: list[Manifest]) -> str:
-    same = [m.name for m in made if m.kind == kind]
-    if same:
-        near = get_close_matches(name, same, 1, 0.5) or same[:1]
-        return f"the resources have {kind} {near[0]}"
-    if kind == "ClusterPolicy":
-        return (
-            "the operator's own ClusterPolicy lives in the cluster: patch it there, with "
-            f"kubectl patch clusterpolicy {name or 'cluster-policy'} --type merge --patch-file FILE"
-        )
-    return "add the object to resources, or correct the target"
-
-
-def _selected(target: Node, manifest: Manifest) -> bool:
-    api = (text_of(find(manifest.node, "apiVersion")) or "").rpartition("/")
-    facts = {
-        "group": api[0],
-        "version": api[2],
-        "kind": manifest.kind,
-        "name": manifest.name,
-        "namespace": manifest.namespace,
-    }
-    wanted = {key: text_of(find(target, key)) for key in facts}
-    return all(_matches(want, facts[key]) for key, want in wanted.items() if want) and all(
-        _labels_fit(
-            text_of(find(target, f"{which}Selector")), find(manifest.node, "metadata", which + "s")
-        )
-        for which in ("label", "annotation")
-    )
-
-
-def _matches(pattern: str, text: str) -> bool:
-    try:
-        return re.fullmatch(pattern, text) is not None
-    except re.error:
-        return pattern == text
-
-
-def _labels_fit(selector: str | None, labels: Node | None) -> bool:
-    """Equality selectors only; a set-based one is taken to fit."""
-    if not selector or any(mark in selector for mark in "()!"):
-        return True
-    pairs = (part.partition("=") for part in selector.replace("==", "=").split(","))
-    return all(text_of(find(labels, key.strip())) == value.strip() for key, _, value in pairs)
-
-
-def _namespace_fits(node: Node, manifest: Manifest) -> bool:
-    namespace = text_of(find(node, "metadata", "namespace"))
-    return not namespace or not manifest.namespace or namespace == manifest.namespace
 
 
 def _same(manifest: Manifest, other: Manifest) -> bool:

@@ -6,7 +6,7 @@ from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 
-from rota.config.check.files import Disk, Source
+from rota.config.check.files import Disk, Source, is_file, is_folder, real
 from rota.config.check.generators import text_entry
 from rota.config.check.parsing import documents, manifests, standing_at
 from rota.config.check.policies import LABEL, policy_of_patch
@@ -125,11 +125,11 @@ class _Translator:
         if not name or name.startswith("-"):
             return None
         mark = self.command.mark
-        around = (self.folder, *self.folder.parents, *self.folder.resolve().parents)
+        around = (self.folder, *self.folder.parents, *real(self.folder).parents)
         for folder in around:
-            if (folder / name).is_file():
+            if is_file(folder / name):
                 return self.disk.inside(folder / name, mark)
-        if not (self.folder / name).is_dir():
+        if not is_folder(self.folder / name):
             what = f"there is no file {name} beside this, nor in a folder above"
             self.disk.findings.append(found("file-missing", mark, what, level=Level.WARNING))
         return None

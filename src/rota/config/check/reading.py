@@ -31,6 +31,7 @@ from rota.errors import UsageError
 _RELEVANT = re.compile(
     r"nvidia|/gpu|timeSlicing|ClusterPolicy|\brota\b|kind\W+ConfigMap|kubectl", re.IGNORECASE
 )
+_COMPONENT = re.compile(r"^kind: *Component\b", re.MULTILINE)
 _SCRIPTS = (".sh", ".bash")
 _PAGES = (".md", ".markdown")
 
@@ -55,7 +56,7 @@ class Reading:
         """
         if path == "-":
             self._source(self.disk.stream(stdin))
-        elif Path(path).is_dir():
+        elif files.is_folder(Path(path)):
             self._folder(Path(path))
         elif Path(path).name in files.KUSTOMIZATIONS:
             self.disk.named(path)
@@ -100,11 +101,16 @@ class Reading:
             hint = "give a file, or a folder with .yaml, .json, .md or .sh files"
             raise UsageError("the folder has no manifests", where=str(folder), hint=hint)
         for path in paths:
-            if path.name in files.KUSTOMIZATIONS:
+            if path.name in files.KUSTOMIZATIONS and not self._is_component(path):
                 self._build(path.parent)
         for path in paths:
-            if path.resolve() not in self.built:
+            if files.real(path) not in self.built:
                 self._inside(path)
+
+    def _is_component(self, path: Path) -> bool:
+        """Whether it is only a part of other kustomizations, and nothing by itself."""
+        source = self.disk.inside(path)
+        return source is not None and _COMPONENT.search(source.text) is not None
 
     def _inside(self, path: Path) -> None:
         source = self.disk.inside(path)
@@ -118,14 +124,14 @@ class Reading:
     def _build(self, folder: Path) -> None:
         """Evaluate a kustomization; what a later one builds upon counts as part of that one only."""
         file = files.kustomization_in(folder)
-        if file is None or file.resolve() in self.built:
+        if file is None or files.real(file) in self.built:
             return
         made = build(folder, self.disk)
         inner = {str(path.parent) for path in made.files if path.name in files.KUSTOMIZATIONS}
         self.manifests = [
             m
             for m in self.manifests
-            if not m.build or m.build == str(folder) or str(Path(m.build).resolve()) not in inner
+            if not m.build or m.build == str(folder) or str(files.real(Path(m.build))) not in inner
         ]
         self.manifests.extend(made.manifests)
         self.patches.extend(p for node in made.lost if (p := policy_of_patch(node)))

@@ -30,7 +30,7 @@ def shown(report: Report, *, strict: bool = False) -> list[Line]:
         lines.extend([*_finding(finding, report.texts), []])
     if report.exit_code(strict=strict) == 0:
         lines.extend([("✓ ", "bold green"), (sentence, "")] for sentence in report.understood)
-    return [*lines, *_closing(report)]
+    return [[(_clean(text), style) for text, style in line] for line in lines + _closing(report)]
 
 
 def _finding(finding: Finding, texts: dict[str, str]) -> list[Line]:
@@ -49,7 +49,7 @@ def _excerpt(finding: Finding, text: str) -> list[Line]:
     """The line that a finding speaks of, with a mark under the word."""
     rows = text.split("\n", finding.mark.line) if finding.mark.line else []
     row = rows[finding.mark.line - 1] if len(rows) >= finding.mark.line > 0 else ""
-    row = "".join(char if char.isprintable() else " " for char in row.rstrip())
+    row = _clean(row.rstrip())
     start = finding.mark.column - 1
     if not row.strip() or start >= len(row):
         return []
@@ -62,6 +62,11 @@ def _excerpt(finding: Finding, text: str) -> list[Line]:
     blank = " " * _GUTTER + "| "
     style = STYLES[finding.level]
     return [[(number, "dim"), (row, "")], [(blank, "dim"), (" " * start + under, style)]]
+
+
+def _clean(text: str) -> str:
+    """Without what could move a terminal's cursor or cannot be written."""
+    return text if text.isprintable() else "".join(c if c.isprintable() else " " for c in text)
 
 
 def _word(rest: str) -> str:

@@ -234,4 +234,42 @@ SECTIONS = (
           timeSlicing: {resources: [{name: nvidia.com/gpu, replicas: 4}]}
         """,
     ),
+    Section(
+        "no-pattern",
+        Level.ERROR,
+        "An entry under `resources` without a pattern",
+        """
+        A pattern says which products get the name; NVIDIA's plugin refuses an entry without one.
+        """,
+        """
+        resources:
+          gpus:
+          - name: nvidia.com/h200
+        """,
+        """
+        resources:
+          gpus:
+          - pattern: "*H200*"
+            name: nvidia.com/h200
+        """,
+    ),
+    Section(
+        "no-name",
+        Level.ERROR,
+        "An entry under `resources` without a name",
+        """
+        The name is what pods ask for; NVIDIA's plugin refuses an entry without one.
+        """,
+        """
+        resources:
+          gpus:
+          - pattern: "*H200*"
+        """,
+        """
+        resources:
+          gpus:
+          - pattern: "*H200*"
+            name: nvidia.com/h200
+        """,
+    ),
 )
