@@ -37,10 +37,9 @@ def commands() -> Iterator[tuple[str, str]]:
 
 @pytest.fixture(scope="module")
 def checkout(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """What the commands may read and write: the examples and the Makefile."""
+    """What the commands may read and write: the examples."""
     folder = tmp_path_factory.mktemp("checkout")
     shutil.copytree(ROOT / "examples", folder / "examples")
-    shutil.copy(ROOT / "Makefile", folder)
     return folder
 
 
@@ -48,12 +47,17 @@ def checkout(tmp_path_factory: pytest.TempPathFactory) -> Path:
 def test_a_command_in_the_docs_works(page: str, command: str, checkout: Path) -> None:
     environ = os.environ | {"PATH": f"{Path(sys.executable).parent}:{os.environ['PATH']}"}
     if command.startswith("make "):
-        command = command.replace("make ", "make -n ", 1)
+        checkout, command = ROOT, command.replace("make ", "make -n ", 1)
     if command.startswith(SERVES):
         serves_until_stopped(command, checkout, environ)
         return
     ended = subprocess.run(
-        ["bash", "-c", command], cwd=checkout, env=environ, capture_output=True, text=True, timeout=55
+        ["bash", "-c", command],
+        cwd=checkout,
+        env=environ,
+        capture_output=True,
+        text=True,
+        timeout=55,
     )
     assert ended.returncode == 0, f"{page}: {command}\n{ended.stdout}{ended.stderr}"
 

@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING
 
 import click
 
-from rota.errors import GpuError, RotaError, UsageError
+from rota.errors import GpuError, RotaError
 
 if TYPE_CHECKING:
     from rota.demo.report import Report
@@ -29,7 +29,7 @@ PROFILE = "rtx4070tisuper"
 @click.command()
 @click.option(
     "--config",
-    type=click.Path(path_type=Path, dir_okay=False),
+    type=click.Path(path_type=Path),
     help="Another config than the built-in one, which makes 4 replicas of each GPU.",
 )
 @click.option("--pods", type=click.IntRange(1, 32), help="Size of the Deployment.")
@@ -57,13 +57,13 @@ def command(config: Path | None, pods: int | None, emulate: str, as_json: bool) 
 
 
 def _config(path: Path | None) -> tuple[str, str]:
+    """The config's text and its name; a ConfigMap's manifest is opened."""
     if path is None:
         return resources.files("rota.demo").joinpath("seed.yaml").read_text(), "seed.yaml"
-    try:
-        return path.read_text(), str(path)
-    except (OSError, UnicodeDecodeError) as error:
-        what = getattr(error, "strerror", None) or "it is not UTF-8 text"
-        raise UsageError(f"cannot read the config: {what}", where=str(path)) from None
+    from rota.config.load import read_path
+
+    text, file, _ = read_path(path)
+    return text, file
 
 
 def _gpus(emulate: str) -> tuple[Inventory, str]:

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping as Table
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -16,6 +17,7 @@ from rota.config.document import Mapping, Node, Scalar, Sequence, SyntaxProblem,
 from rota.config.findings import Finding, Level, Mark
 from rota.config.flags import resolve
 from rota.config.keys import fields
+from rota.config.manifest import inner_config, is_config_map
 from rota.config.nvidia import read_flags, read_imex, read_resources, read_version
 from rota.config.report import Report, listed, nearest
 from rota.config.schema import Config
@@ -103,11 +105,11 @@ def load_path(
     cli: Table[str, object] = {},
     env: Table[str, str] = {},
 ) -> Loaded:
-    """Load a config from a file, or from a folder that a ConfigMap is mounted on.
+    """Load a config from a file, a ConfigMap's manifest, or a folder that one is mounted on.
 
     Args:
         path: the file, or the folder; `FOLDER/KEY` is a file as well.
-        key: which of a folder's configs; not needed where there is one.
+        key: which of the ConfigMap's configs; not needed where there is one.
         cli: as in `load_text`.
         env: as in `load_text`.
 
@@ -115,7 +117,30 @@ def load_path(
         ConfigError: as `load_text`, or the file is not UTF-8.
         UsageError: there is no such file, it cannot be read, or the folder leaves a choice.
     """
+    text, file, origin = read_path(path, key)
+    return load_text(text, file, cli=cli, env=env, origin=origin)
+
+
+def read_path(path: str | Path, key: str | None = None) -> tuple[str, str, Mark | None]:
+    """The text of the config that `path` and `key` mean, its file, and where in it it begins.
+
+    Raises:
+        ConfigError: the file is not UTF-8, or too large.
+        UsageError: as `load_path`.
+    """
     chosen = config_file(Path(path), key)
+    text, file = _read(chosen), str(chosen)
+    if "ConfigMap" not in text:
+        return text, file, None
+    with suppress(SyntaxProblem):
+        root, _ = read_first(text, file)
+        if is_config_map(root):
+            inner = inner_config(root, file, key)
+            return inner.text, file, inner.origin
+    return text, file, None
+
+
+def _read(chosen: Path) -> str:
     try:
         with chosen.open("rb") as stream:
             data = stream.read(MAX_BYTES + 1)
@@ -124,7 +149,7 @@ def load_path(
         raise UsageError(what, where=str(chosen), hint=_beside(chosen)) from None
     if len(data) > MAX_BYTES:
         raise _too_large(Mark(str(chosen), 1, 1))
-    return load_text(_decoded(data, str(chosen)), str(chosen), cli=cli, env=env)
+    return _decoded(data, str(chosen))
 
 
 def config_file(path: Path, key: str | None = None) -> Path:
