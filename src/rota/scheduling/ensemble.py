@@ -61,6 +61,19 @@ class Ensemble:
         """No other client is on any of its GPUs."""
         return all(len(rota) == 1 for rota in self._of(client))
 
+    def is_coming(self, client: str) -> bool:
+        """A handover to this client is under way."""
+        return client in self._on and any(rota.coming == client for rota in self._of(client))
+
+    def contended(self, client: str) -> bool:
+        """Somebody else wants a GPU that this client is on."""
+        return any(
+            member.wanting
+            for rota in self._of(client)
+            for member in rota
+            if member.client != client
+        )
+
     def set_rules(self, rules: Rules) -> None:
         """Change quantum and the like, from now on."""
         self._rules = rules

@@ -139,7 +139,10 @@ class Rota:
             member.wanting = member.parked = False
 
     def starting(self, client: str, now: float) -> None:
-        """A process of the client is about to make its context, which no gate can hold back."""
+        """A process of the client is about to make its context, which no gate can hold back.
+
+        Forgotten when the turn that it gets by this has ended.
+        """
         self.wants(client, now)
         member = self._members[client]
         member.starting = True
@@ -190,7 +193,7 @@ class Rota:
         member = self._members[client]
         if self._holder is member:
             self._holder = None
-        member.since, member.fresh = now, False
+        member.since, member.fresh, member.starting = now, False, False
         return member.end(self.gpu, now, Why.EXPIRED, closing)
 
     def refused(self, client: str, now: float) -> None:

@@ -1,0 +1,297 @@
+"""Runs the turns: what is seen goes into the ensemble, what it decides goes to the gates.
+
+`step` does all that can be done now and blocks for nothing; the loop around it decides when the
+next step is. Time is passed in.
+"""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from collections.abc import Collection
+from dataclasses import dataclass
+
+from rota.gatekeeper.gate import Gate, MakeDemand
+from rota.gatekeeper.group import Group, Outcome, State
+from rota.gatekeeper.journal import Journal, JournalError, Process
+from rota.gatekeeper.lanes import Lanes
+from rota.gatekeeper.messages import Node, Settings
+from rota.gatekeeper.watch import WATCHED, Watch
+from rota.scheduling.ensemble import Ensemble, Handover
+from rota.scheduling.log import Turn, TurnLog
+from rota.scheduling.terms import Why
+
+SLOW = 0.25
+"""The longest that the loop may rest, in seconds."""
+
+UNDER_WAY = 0.02
+"""How soon to look for hanging calls while gates are worked; one that comes back wakes the loop."""
+
+STARTING = 0.02
+"""How often to ask whether a starting process has its context."""
+
+JOURNAL_RETRY = 2.0
+"""Seconds after which turns are tried again where the journal could not be written."""
+
+
+@dataclass(slots=True)
+class Pending:
+    """A handover under way."""
+
+    into: str | None
+    out: set[str]
+
+
+class Conductor:
+    """The turns of one node.
+
+    Attributes:
+        log: the turns that were.
+        settings: as the agent told them last.
+        off: why no gate is closed now; empty while turns are on.
+    """
+
+    def __init__(self, journal: Journal, lanes: Lanes, demand: MakeDemand) -> None:
+        self.log = TurnLog()
+        self.settings = Settings()
+        self.off = ""
+        self.groups: dict[str, Group] = {}
+        self.ensemble = Ensemble(self.settings.rules)
+        self.used: dict[tuple[str, str], float] = defaultdict(float)
+        self._journal, self._lanes, self._demand = journal, lanes, demand
+        self._watches: dict[str, Watch] = {}
+        self._pending: list[Pending] = []
+        self._leaving: dict[Process, Gate] = {}
+        self._broken = ""
+        self._broken_until = 0.0
+        self._probed = 0.0
+        self._starters: set[str] = set()
+        self._wanting: dict[str, bool] = {}
+
+    # What the agent says
+
+    def tell(self, node: Node, now: float, without: Collection[Process] = ()) -> None:
+        """Take over what the agent says of the node; gates in `without` are not ours yet."""
+        self.settings = node.settings
+        self.ensemble.set_rules(node.settings.rules)
+        told = {spec.id: spec for spec in node.clients}
+        for client in [client for client in self.groups if client not in told]:
+            self._remove(client, now)
+        for client, spec in told.items():
+            group = self.groups.setdefault(client, Group(spec))
+            if group.spec.shares.keys() != spec.shares.keys():
+                self._leave(client, now, Why.EXITED)
+            group.spec = spec
+            self._watches.setdefault(client, Watch())
+            self._meet(group, spec.processes - set(without))
+            if client in self.ensemble.clients:
+                self.ensemble.set_shares(client, spec.shares, now)
+
+    def turn_off(self, why: str, now: float) -> None:
+        """Open every gate, and close none until `turn_on`."""
+        self.off = why
+        if not self.ensemble.paused:
+            self._note(self.ensemble.pause(now))
+        self._pending.clear()
+        for group in self.groups.values():
+            group.open(now)
+
+    def turn_on(self, now: float) -> None:
+        """Close gates again, as the turns want it."""
+        self.off = ""
+        if self.ensemble.paused:
+            self.ensemble.resume(now)
+
+    @property
+    def all_open(self) -> bool:
+        """No gate is closed, none is being opened; stopped programs cannot be helped."""
+        gates = [gate for group in self.groups.values() for gate in group]
+        gates += self._leaving.values()
+        return not any((gate.closed or gate.calling) and not gate.stopped for gate in gates)
+
+    # What there is to do now
+
+    def step(self, now: float) -> float:
+        """Do what can be done now. Returns for how long nothing has to be done, in seconds."""
+        try:
+            self._collect(now)
+            self._switch(now)
+            self._enrol(now)
+            self._look(now)
+            self._steer(now)
+            for handover in self.ensemble.decide(now):
+                self._begin(handover, now)
+            self._progress(now)
+            self._steer(now)
+        except JournalError as error:
+            self._broken, self._broken_until = str(error), now + JOURNAL_RETRY
+            self.turn_off(self._broken, now)
+        return self._rest(now)
+
+    def _collect(self, now: float) -> None:
+        """Take note of the calls that have come back."""
+        for done in self._lanes.done():
+            group = next((g for g in self.groups.values() if g.gate(done.process)), None)
+            if group:
+                group.came_back(done, now)
+            elif gate := self._leaving.get(done.process):
+                gate.came_back(done, now)
+
+    def _switch(self, now: float) -> None:
+        """Turns go on or off as mode and journal allow."""
+        if self._broken and now >= self._broken_until:
+            self._broken = ""
+            if self.off and self.settings.mode == "exclusive":
+                self.turn_on(now)
+
+    def _enrol(self, now: float) -> None:
+        """Who has a process that can be gated is in the rota, nobody else."""
+        for client, group in self.groups.items():
+            stays_open = group.ungated or group.spec.ungated or group.spec.ending
+            there = client in self.ensemble.clients
+            if there and (stays_open or not len(group)):
+                self._leave(client, now, Why.FAILED if group.ungated else Why.EXITED)
+            elif not there and len(group) and not stays_open:
+                self.ensemble.join(client, group.spec.shares, now)
+
+    def _look(self, now: float) -> None:
+        """See who wants the GPU."""
+        for client in self.ensemble.clients:
+            group, watch = self.groups[client], self._watches[client]
+            self._see_starters(client, group, now)
+            if watch.next > now or self.ensemble.paused:
+                continue
+            if group.state is State.CLOSED:
+                self._tell(client, watch.look_closed(group, now), now)
+            elif group.state is State.OPEN:
+                contended = self.ensemble.contended(client)
+                self._tell(client, watch.look_open(group, now, contended=contended), now)
+            for gate in [gate for gate in group if gate.demand.ended]:
+                self._forget(group, gate)
+
+    def _see_starters(self, client: str, group: Group, now: float) -> None:
+        """A process that has no context yet lets its client go first, once."""
+        starting = any(gate.starting for gate in group)
+        if starting and client not in self._starters:
+            self._starters.add(client)
+            self.ensemble.starting(client, now)
+        elif not starting and client in self._starters:
+            self._starters.discard(client)
+            self.ensemble.started(client)
+        if starting and now - self._probed >= STARTING:
+            self._probed = now
+            for gate in group:
+                gate.probe_start()
+
+    def _tell(self, client: str, wants: bool | None, now: float) -> None:
+        if wants and not self._wanting.get(client):
+            for watch in self._watches.values():
+                watch.next = min(watch.next, now + WATCHED)
+        if wants is not None:
+            self._wanting[client] = wants
+            (self.ensemble.wants if wants else self.ensemble.idle)(client, now)
+
+    def _steer(self, now: float) -> None:
+        """Work the gates, and tell the ensemble what came of it."""
+        for client, group in self.groups.items():
+            outcome = group.steer(now, self.settings)
+            if client not in self.ensemble.clients:
+                continue
+            if outcome is Outcome.REFUSED:
+                self._refused(client, now)
+            elif outcome is Outcome.REACHED:
+                self._watches[client].next = now
+                if group.state is State.CLOSED:
+                    self._note(self.ensemble.closed(client, now, group.took))
+        for gate in list(self._leaving.values()):
+            gate.steer(now, closed=False, timeout=0)
+            if not gate.closed and not gate.calling:
+                del self._leaving[gate.process]
+                gate.forget()
+
+    def _begin(self, handover: Handover, now: float) -> None:
+        """Close, and open what may be opened already."""
+        out = {client for client, _ in handover.out}
+        for client in out:
+            self.groups[client].close(now)
+        if handover.into:
+            self._pending.append(Pending(handover.into, out))
+
+    def _progress(self, now: float) -> None:
+        """Carry on the handovers under way."""
+        for pending in list(self._pending):
+            into = pending.into
+            if into is None or not self.ensemble.is_coming(into):
+                self._pending.remove(pending)
+                continue
+            clear = not any(
+                self.groups[c].state is State.CLOSING for c in pending.out & {*self.groups}
+            )
+            if self.settings.handing == "disjoint" and not clear:
+                continue
+            group = self.groups[into]
+            group.open(now)
+            if group.state is State.OPEN:
+                self.ensemble.opened(into, now)
+                self._watches[into].next = now
+                self._pending.remove(pending)
+
+    def _refused(self, client: str, now: float) -> None:
+        """Its gates would not close. In a disjoint handover nobody else may open then."""
+        self.ensemble.refused(client, now)
+        for pending in self._pending:
+            if client in pending.out and pending.into and self.settings.handing == "disjoint":
+                self.ensemble.abandon(pending.into)
+
+    # Comings and goings
+
+    def _meet(self, group: Group, processes: Collection[Process]) -> None:
+        if not set(processes) & set(group.processes):
+            group.ungated = ""
+        for process in set(processes) - set(group.processes):
+            gate = self._leaving.pop(process, None)
+            if gate is None:
+                gate = Gate(process, self._demand(*process), self._lanes, self._journal)
+                gate.starting = process in group.spec.starting
+            group.add(gate)
+        for process in set(group.processes) - set(processes):
+            if gate := group.remove(process):
+                self._leaving[process] = gate
+
+    def _forget(self, group: Group, gate: Gate) -> None:
+        group.remove(gate.process)
+        gate.forget()
+
+    def _leave(self, client: str, now: float, why: Why) -> None:
+        """Out of the rota: its gates are opened."""
+        if client in self.ensemble.clients:
+            self._note(self.ensemble.leave(client, now, why))
+        self._starters.discard(client)
+        self.groups[client].open(now)
+
+    def _remove(self, client: str, now: float) -> None:
+        """The agent no longer names this client."""
+        self._leave(client, now, Why.EXITED)
+        group = self.groups.pop(client)
+        for known in (self._watches, self._wanting):
+            known.pop(client, None)
+        self._starters.discard(client)
+        self._leaving |= {gate.process: gate for gate in group}
+
+    def _note(self, turns: list[Turn]) -> None:
+        for turn in turns:
+            self.used[turn.client, turn.gpu] += turn.used
+        self.log.add(*turns)
+
+    def _rest(self, now: float) -> float:
+        """How long the loop may rest."""
+        if (
+            self._pending
+            or self._leaving
+            or any(group.state in (State.OPENING, State.CLOSING) for group in self.groups.values())
+        ):
+            return UNDER_WAY
+        looks = [
+            self._watches[c].next - now for c in self.ensemble.clients if not self.ensemble.alone(c)
+        ]
+        starting = any(gate.starting for group in self.groups.values() for gate in group)
+        return max(0.0, min([SLOW, *looks, *([STARTING] if starting else [])]))

@@ -1,0 +1,171 @@
+"""One process's gate: what it is, what it should be, and the call that is on its way.
+
+The gate follows its target: `steer` starts the call that is missing, `came_back` takes note of its
+end. Each error of the door has its answer here.
+"""
+
+from __future__ import annotations
+
+import enum
+from collections.abc import Callable
+from typing import Protocol
+
+from rota.gatekeeper.journal import Journal, Process
+from rota.gatekeeper.lanes import Call, Done, Lanes
+from rota.gatekeeper.stat import stopped
+from rota.gpu.doors import (
+    GateForbidden,
+    GateGone,
+    GateIllegal,
+    GateNoContext,
+    GateUnsupported,
+)
+
+RETRY = 0.05
+"""Seconds after which a call that failed is tried again."""
+
+
+class Demand(Protocol):
+    """Whether a process wants the GPU (`rota.gpu.demand.ProcessDemand`)."""
+
+    @property
+    def ended(self) -> bool:
+        """The process is no more."""
+        ...
+
+    def readable(self) -> bool:
+        """It can be told at all."""
+        ...
+
+    def wants(self) -> bool:
+        """Its gate is closed: does a thread wait there?"""
+        ...
+
+    def asleep(self) -> bool:
+        """Its gate is open: do all its CUDA threads sleep?"""
+        ...
+
+    def close(self) -> None:
+        """Give its descriptors back."""
+        ...
+
+
+MakeDemand = Callable[[int, int], Demand]
+
+
+class Result(enum.Enum):
+    """What the end of a call means for the client."""
+
+    FINE = "fine"
+    BUSY = "busy"  # did not drain in time: open as before
+    GONE = "gone"  # the process is no more
+    NEVER = "never"  # this process cannot be gated
+
+
+class Gate:
+    """The gate of one process.
+
+    Attributes:
+        process: whose.
+        demand: whether it wants the GPU.
+        closed: its gate is closed, by us.
+        starting: it has no context yet, as far as is known.
+    """
+
+    def __init__(self, process: Process, demand: Demand, lanes: Lanes, journal: Journal) -> None:
+        self.process = process
+        self.demand = demand
+        self.closed = False
+        self.starting = False
+        self._lanes = lanes
+        self._journal = journal
+        self._calling: Call | None = None
+        self._spared = 0.0
+
+    @property
+    def calling(self) -> bool:
+        """A call is on its way."""
+        return self._calling is not None
+
+    @property
+    def stopped(self) -> bool:
+        """The program is stopped: no call comes back, and it cannot use the GPU either."""
+        return stopped(self.process.pid)
+
+    def is_settled(self, now: float, *, closed: bool) -> bool:
+        """It is as it should be, or needs not be: no context, stopped, or closed by others."""
+        if self._calling is None and self.closed is closed:
+            return True
+        if not self.calling and closed and self._spared > now:
+            return True
+        return self.stopped
+
+    def steer(self, now: float, *, closed: bool, timeout: float) -> None:
+        """Start the call that is missing.
+
+        Raises:
+            JournalError: the gate cannot be noted, so it is not closed.
+        """
+        if self.calling or self.closed is closed or self._spared > now or self.stopped:
+            return
+        if closed:
+            self._journal.note(self.process)
+        self._start(Call.CLOSE if closed else Call.OPEN, timeout)
+
+    def probe_start(self) -> None:
+        """Ask a starting process for its state, to see whether it has a context by now."""
+        if self.starting and not self.calling and not self.stopped:
+            self._start(Call.STATE)
+
+    def came_back(self, done: Done, now: float) -> Result:
+        """Take note of the end of a call.
+
+        Raises:
+            JournalError: an open gate cannot be erased.
+        """
+        self._calling = None
+        if isinstance(done.error, GateGone):
+            self.closed = False
+            self._journal.erase(self.process)
+            return Result.GONE
+        if done.call is Call.STATE:
+            self.starting = isinstance(done.error, GateNoContext)
+            return Result.FINE
+        return self._opened(done, now) if done.call is Call.OPEN else self._closed(done, now)
+
+    def forget(self) -> None:
+        """The process is no more, or no longer ours."""
+        self._lanes.forget(self.process)
+        self.demand.close()
+        self._journal.erase(self.process)
+
+    def _start(self, call: Call, timeout: float = 0.0) -> None:
+        self._calling = call
+        self._lanes.submit(self.process, call, timeout)
+
+    def _opened(self, done: Done, now: float) -> Result:
+        if done.error is None or isinstance(done.error, GateIllegal | GateNoContext):
+            self.closed = False
+            self._journal.erase(self.process)
+        else:
+            self._spared = now + RETRY
+        return Result.FINE
+
+    def _closed(self, done: Done, now: float) -> Result:
+        error = done.error
+        if error is None:
+            self.closed = True
+            self.starting = False
+            return Result.FINE
+        self._journal.erase(self.process)
+        if isinstance(error, GateNoContext):
+            self._spared = now + RETRY
+            return Result.FINE
+        if isinstance(error, GateIllegal):
+            # Somebody else has closed it: it is theirs to open.
+            self._spared = now + 20 * RETRY
+            return Result.FINE
+        if isinstance(error, GateForbidden | GateUnsupported):
+            return Result.NEVER
+        self._spared = now + RETRY
+        return Result.BUSY

@@ -1,0 +1,163 @@
+"""A client's gates as one: all or none, in parallel, under one deadline.
+
+Where part of them cannot be closed in time, all are opened again. Programs tied to each other (NCCL,
+shared memory) so never wait for one another behind gates, and after repeated failure they run
+ungated, with the reason shown.
+"""
+
+from __future__ import annotations
+
+import enum
+from collections.abc import Iterable, Iterator
+
+from rota.gatekeeper.gate import Gate, Result
+from rota.gatekeeper.journal import Process
+from rota.gatekeeper.lanes import Done
+from rota.gatekeeper.messages import ClientSpec, Settings
+
+HANGS = 0.5
+"""Seconds past the deadline after which a call that has not come back hangs."""
+
+ATTEMPTS = 3
+"""How often a process that appears in a closed client may fail to close."""
+
+OPENING = 2.0
+"""Seconds that opening may take."""
+
+
+class State(enum.StrEnum):
+    """What a client's gates do."""
+
+    OPEN = "open"
+    OPENING = "opening"
+    CLOSED = "closed"
+    CLOSING = "closing"
+
+
+class Outcome(enum.Enum):
+    """What has become of the way to a new state."""
+
+    REACHED = "reached"
+    REFUSED = "refused"  # part of it would not close: all are being opened again
+
+
+class Group:
+    """The gates of one client.
+
+    Attributes:
+        spec: what the agent said last.
+        state: what the gates do.
+        since: from when on they have been doing it.
+        ungated: why they stay open whoever's turn it is; empty if they do not.
+        took: how long the last closing took, in seconds.
+    """
+
+    def __init__(self, spec: ClientSpec) -> None:
+        self.spec = spec
+        self.state = State.OPEN
+        self.since = 0.0
+        self.ungated = ""
+        self.took = 0.0
+        self._gates: dict[Process, Gate] = {}
+        self._failures = 0
+        self._busy = False
+
+    def __iter__(self) -> Iterator[Gate]:
+        return iter(self._gates.values())
+
+    def __len__(self) -> int:
+        return len(self._gates)
+
+    @property
+    def processes(self) -> Iterable[Process]:
+        """Its processes that have a gate here."""
+        return self._gates.keys()
+
+    @property
+    def shut(self) -> bool:
+        """Its gates are to be closed."""
+        return self.state in (State.CLOSED, State.CLOSING)
+
+    def add(self, gate: Gate) -> None:
+        """A process of this client appeared."""
+        self._gates[gate.process] = gate
+
+    def remove(self, process: Process) -> Gate | None:
+        """A process is no more, or no longer the client's."""
+        return self._gates.pop(process, None)
+
+    def gate(self, process: Process) -> Gate | None:
+        """The gate of that process."""
+        return self._gates.get(process)
+
+    def open(self, now: float) -> None:
+        """Open all gates, from now on."""
+        if self.shut:
+            self.state, self.since = State.OPENING, now
+
+    def close(self, now: float) -> None:
+        """Close all gates, from now on."""
+        if not self.shut:
+            self.state, self.since, self._busy = State.CLOSING, now, False
+
+    def came_back(self, done: Done, now: float) -> None:
+        """A call to one of the gates has come back. JournalError as `Gate.came_back`."""
+        gate = self._gates[done.process]
+        result = gate.came_back(done, now)
+        if result is Result.GONE:
+            del self._gates[done.process]
+            gate.forget()
+        elif result is Result.NEVER:
+            self._fail(str(done.error), now)
+        elif result is Result.BUSY and self.state is State.CLOSING:
+            self._busy = True
+        elif result is Result.BUSY and self.state is State.CLOSED:
+            self._failures += 1  # a newcomer, or one that was stopped until now
+            if self._failures >= ATTEMPTS:
+                self._fail("its gates would not close behind its turn", now)
+
+    def steer(self, now: float, settings: Settings) -> Outcome | None:
+        """Start what is missing; tell what has become of it. JournalError as `Gate.steer`."""
+        if self.state is State.CLOSING and (outcome := self._closing(now, settings)):
+            return outcome
+        timeout = settings.deadline
+        if self.state is State.CLOSING:
+            timeout = max(0.001, self.since + settings.deadline - now)
+        for gate in self:
+            gate.steer(now, closed=self.shut, timeout=timeout)
+        if self.state is State.OPENING:
+            return self._opening(now)
+        return None
+
+    def settled(self, now: float) -> bool:
+        """Every gate is as it should be, or cannot be."""
+        return all(gate.is_settled(now, closed=self.shut) for gate in self)
+
+    def _closing(self, now: float, settings: Settings) -> Outcome | None:
+        late = now - self.since > settings.deadline + HANGS
+        if self._busy or (late and not self.settled(now)):
+            return self._refuse("would not drain in time" if self._busy else "hang", now, settings)
+        if self.settled(now):
+            self.took, self.state, self.since = now - self.since, State.CLOSED, now
+            self._failures = 0
+            return Outcome.REACHED
+        return None
+
+    def _opening(self, now: float) -> Outcome | None:
+        if self.settled(now):
+            self.state, self.since = State.OPEN, now
+            return Outcome.REACHED
+        if now - self.since > OPENING:
+            self._fail("the driver does not open its gate", now)
+        return None
+
+    def _refuse(self, why: str, now: float, settings: Settings) -> Outcome:
+        self._failures += 1
+        self.state, self.since, self._busy = State.OPENING, now, False
+        if self._failures >= settings.attempts:
+            self._fail(f"its gates {why}, {self._failures} times in a row", now)
+        return Outcome.REFUSED
+
+    def _fail(self, why: str, now: float) -> None:
+        self.ungated = self.ungated or why
+        self.open(now)

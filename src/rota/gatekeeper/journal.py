@@ -1,0 +1,89 @@
+"""Which gates we have closed, for whoever comes after us.
+
+One empty file for each closed gate, named `<pid>-<start time>`: made before the close, removed
+after the opening. So there is nothing to parse, nothing half written, and what is found after a
+crash is what may have to be opened, and nothing else: another tool may have closed gates of its own.
+"""
+
+from __future__ import annotations
+
+import os
+import re
+from pathlib import Path
+from typing import NamedTuple
+
+from rota.errors import RotaError
+
+_NAME = re.compile(r"(\d+)-(\d+)")
+
+
+class Process(NamedTuple):
+    """A process that cannot be taken for another one that gets its pid later.
+
+    Attributes:
+        pid: in the pid namespace of the gatekeeper.
+        started: start time in clock ticks since boot, as `rota.gpu.processes.started` tells it.
+    """
+
+    pid: int
+    started: int
+
+
+class JournalError(RotaError):
+    """A gate that is to be closed cannot be noted: it must not be closed."""
+
+
+class Journal:
+    """The closed gates of one node, in the folder `closed` of the runtime folder."""
+
+    def __init__(self, runtime: Path) -> None:
+        self._folder = runtime / "closed"
+
+    def note(self, process: Process) -> None:
+        """Name a gate that is about to be closed.
+
+        Raises:
+            JournalError: it cannot be written.
+        """
+        flags = os.O_WRONLY | os.O_CREAT | os.O_CLOEXEC
+        try:
+            os.close(os.open(self._path(process), flags, 0o600))
+        except FileNotFoundError:
+            self._make_folder()
+            self.note(process)
+        except OSError as error:
+            raise self._error(error) from error
+
+    def erase(self, process: Process) -> None:
+        """The gate is open, or its process is no more. Twice is once."""
+        try:
+            self._path(process).unlink(missing_ok=True)
+        except OSError as error:
+            raise self._error(error) from error
+
+    def read(self) -> list[Process]:
+        """The gates that may be closed."""
+        try:
+            names = [path.name for path in self._folder.iterdir()]
+        except FileNotFoundError:
+            return []
+        except OSError as error:
+            raise self._error(error) from error
+        found = (_NAME.fullmatch(name) for name in names)
+        return sorted(Process(int(match[1]), int(match[2])) for match in found if match)
+
+    def _path(self, process: Process) -> Path:
+        return self._folder / f"{process.pid}-{process.started}"
+
+    def _make_folder(self) -> None:
+        try:
+            self._folder.mkdir(mode=0o700, parents=True, exist_ok=True)
+        except OSError as error:
+            raise self._error(error) from error
+
+    def _error(self, error: OSError) -> JournalError:
+        return JournalError(
+            f"closed gates cannot be noted: {error.strerror}",
+            where=str(self._folder),
+            hint="make room there; until then no gate is closed",
+        )

@@ -1,0 +1,103 @@
+"""Gate calls, each process's in a thread of its own, so that none can hold up another or the loop.
+
+Unlock and the state query have no timeout, and no call comes back while its program is stopped
+(Ctrl-Z). A thread that hangs is left where it is; it ends with the program.
+"""
+
+from __future__ import annotations
+
+import enum
+import queue
+import threading
+import time
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+
+from rota.errors import GpuError
+from rota.gatekeeper.journal import Process
+from rota.gpu.doors import GateDoor, GateError, GateState
+
+
+class Call(enum.Enum):
+    """What is asked of a gate."""
+
+    OPEN = "open"
+    CLOSE = "close"
+    STATE = "state"
+
+
+@dataclass(frozen=True, slots=True)
+class Done:
+    """A call that came back.
+
+    Attributes:
+        process: whose gate.
+        call: what was asked.
+        error: why it was not done; None if it was.
+        state: the answer to `Call.STATE`.
+    """
+
+    process: Process
+    call: Call
+    error: GateError | None = None
+    state: GateState | None = None
+
+
+_Job = tuple[Call, float]
+
+
+class Lanes:
+    """Threads for gate calls.
+
+    Args:
+        gates: the door.
+        wake: called from a thread whenever a call has come back.
+    """
+
+    def __init__(self, gates: GateDoor, wake: Callable[[], None]) -> None:
+        self._gates = gates
+        self._wake = wake
+        self._lanes: dict[Process, queue.SimpleQueue[_Job | None]] = {}
+        self._done: queue.SimpleQueue[Done] = queue.SimpleQueue()
+
+    def submit(self, process: Process, call: Call, timeout: float = 0.0) -> None:
+        """Start a call; its end is told by `done`. `timeout` in seconds, for `Call.CLOSE`."""
+        if process not in self._lanes:
+            jobs: queue.SimpleQueue[_Job | None] = queue.SimpleQueue()
+            self._lanes[process] = jobs
+            name = f"gate-{process.pid}"
+            threading.Thread(target=self._run, args=(process, jobs), name=name, daemon=True).start()
+        self._lanes[process].put((call, time.monotonic() + timeout))
+
+    def done(self) -> Iterator[Done]:
+        """The calls that came back since the last time."""
+        while True:
+            try:
+                yield self._done.get_nowait()
+            except queue.Empty:
+                return
+
+    def forget(self, process: Process) -> None:
+        """Let the thread of that process end after what it is doing."""
+        if lane := self._lanes.pop(process, None):
+            lane.put(None)
+
+    def _run(self, process: Process, jobs: queue.SimpleQueue[_Job | None]) -> None:
+        while job := jobs.get():
+            self._done.put(self._perform(process, *job))
+            self._wake()
+
+    def _perform(self, process: Process, call: Call, deadline: float) -> Done:
+        state: GateState | None = None
+        try:
+            if call is Call.OPEN:
+                self._gates.open(*process)
+            elif call is Call.CLOSE:
+                self._gates.close(*process, max(0.001, deadline - time.monotonic()))
+            else:
+                state = self._gates.state(*process)
+        except GateError as error:
+            return Done(process, call, error)
+        except (GpuError, OSError) as error:
+            return Done(process, call, GateError(str(error)))
+        return Done(process, call, None, state)

@@ -1,0 +1,182 @@
+"""What agent and gatekeeper say to each other: one JSON object a line.
+
+The agent tells the whole node each time, never a difference, so a message that is lost or said
+twice does no harm. Every request gets one answer: an object, with `error` where it was refused.
+
+| op | with | answer |
+| --- | --- | --- |
+| node | settings, clients | {} |
+| beat | | {} |
+| state | | who has which GPU, and how every client fares |
+| turns | since | first, next, turns |
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import json
+from dataclasses import dataclass, field
+from typing import Any, Literal
+
+from rota.errors import RotaError
+from rota.gatekeeper.journal import Process
+from rota.scheduling.log import Turn
+from rota.scheduling.terms import Priority, Rules, Share, Why
+
+Mode = Literal["exclusive", "driver"]
+Handing = Literal["overlapped", "disjoint"]
+
+PAGE = 256
+"""Turns that one answer holds at most, so that a reader does not delay a turn."""
+
+
+class MessageError(RotaError):
+    """A message that does not follow the protocol."""
+
+
+@dataclass(frozen=True, slots=True)
+class ClientSpec:
+    """A client as the agent tells it.
+
+    Attributes:
+        id: as in `rota.model.Client`.
+        shares: GPU UUID → what it is due there.
+        processes: its processes on the GPU, as far as they are known.
+        starting: those among them that have no context yet.
+        ending: it is being ended: its gates are opened and stay open.
+        ungated: why it must not be gated; empty if it may.
+    """
+
+    id: str
+    shares: dict[str, Share]
+    processes: frozenset[Process] = frozenset()
+    starting: frozenset[Process] = frozenset()
+    ending: bool = False
+    ungated: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Settings:
+    """How turns are run.
+
+    Attributes:
+        mode: `exclusive`, or `driver`: no gate is ever closed.
+        handing: `overlapped` (open, then close) or `disjoint` (close, then open).
+        rules: quantum and the like.
+        deadline: the longest that closing a client's gates may take, in seconds.
+        attempts: how often it may fail in a row before the client runs ungated.
+    """
+
+    mode: Mode = "exclusive"
+    handing: Handing = "overlapped"
+    rules: Rules = field(default_factory=Rules)
+    deadline: float = 1.0
+    attempts: int = 3
+
+
+@dataclass(frozen=True, slots=True)
+class Node:
+    """All that the gatekeeper has to know."""
+
+    settings: Settings = field(default_factory=Settings)
+    clients: tuple[ClientSpec, ...] = ()
+
+
+def encode(message: dict[str, Any]) -> bytes:
+    """One message as one line."""
+    return json.dumps(message, separators=(",", ":")).encode() + b"\n"
+
+
+def decode(line: bytes) -> dict[str, Any]:
+    """The message in one line.
+
+    Raises:
+        MessageError: it is no JSON object.
+    """
+    try:
+        message = json.loads(line)
+    except ValueError as error:
+        raise MessageError(f"not JSON: {line[:80]!r}") from error
+    if not isinstance(message, dict):
+        raise MessageError(f"not an object: {line[:80]!r}")
+    return message
+
+
+def node_message(node: Node) -> dict[str, Any]:
+    """The request that tells the node."""
+    clients = [
+        {
+            "id": client.id,
+            "shares": {gpu: dataclasses.asdict(share) for gpu, share in client.shares.items()},
+            "processes": sorted(client.processes),
+            "starting": sorted(client.starting),
+            "ending": client.ending,
+            "ungated": client.ungated,
+        }
+        for client in node.clients
+    ]
+    return {"op": "node", "settings": dataclasses.asdict(node.settings), "clients": clients}
+
+
+def parse_node(message: dict[str, Any]) -> Node:
+    """Read that request.
+
+    Raises:
+        MessageError: something is missing, of the wrong type, or out of range.
+    """
+    try:
+        raw = dict(message["settings"])
+        settings = Settings(**{**raw, "rules": Rules(**raw["rules"])})
+        node = Node(settings, tuple(_client(each) for each in message["clients"]))
+    except (KeyError, TypeError, ValueError, AttributeError) as error:
+        raise MessageError(f"not a node: {error!r}") from error
+    _check(node)
+    return node
+
+
+def _client(raw: dict[str, Any]) -> ClientSpec:
+    return ClientSpec(
+        id=str(raw["id"]),
+        shares={str(gpu): _share(share) for gpu, share in raw["shares"].items()},
+        processes=_processes(raw["processes"]),
+        starting=_processes(raw.get("starting", ())),
+        ending=bool(raw.get("ending", False)),
+        ungated=str(raw.get("ungated", "")),
+    )
+
+
+def _share(raw: dict[str, Any]) -> Share:
+    share = Share(int(raw["replicas"]), float(raw["weight"]), Priority(raw["priority"]))
+    if not 0 < share.size < 1e9:
+        raise ValueError(f"a share of size {share.size}")
+    return share
+
+
+def _processes(raw: Any) -> frozenset[Process]:
+    return frozenset(Process(int(pid), int(started)) for pid, started in raw)
+
+
+def _check(node: Node) -> None:
+    """Settings under which turns would never end, or never begin, are refused."""
+    settings, rules = node.settings, node.settings.rules
+    lengths = (rules.quantum, rules.minimum, rules.start_limit, rules.patience, settings.deadline)
+    if settings.mode not in ("exclusive", "driver"):
+        raise MessageError(f"no such mode: {settings.mode!r}")
+    if settings.handing not in ("overlapped", "disjoint"):
+        raise MessageError(f"no such way to hand over: {settings.handing!r}")
+    if not all(0 < length <= 3600 for length in lengths) or settings.attempts < 1:
+        raise MessageError("lengths are in seconds, above 0 and at most 3600")
+    if len({client.id for client in node.clients}) < len(node.clients):
+        raise MessageError("the same client twice")
+    if not all(client.shares for client in node.clients):
+        raise MessageError("a client without a GPU")
+
+
+def turn_message(turn: Turn) -> dict[str, Any]:
+    """A turn for the wire."""
+    return dataclasses.asdict(turn)
+
+
+def parse_turn(raw: dict[str, Any]) -> Turn:
+    """A turn from the wire."""
+    return Turn(**{**raw, "why": Why(raw["why"])})

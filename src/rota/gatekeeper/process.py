@@ -1,0 +1,258 @@
+"""The gatekeeper as a process: one loop, and every way in which it can end.
+
+However it ends, every gate is opened: at SIGTERM and at an exception by itself, at a kill by the
+agent, and when both are killed by whoever starts next.
+"""
+
+from __future__ import annotations
+
+import fcntl
+import gc
+import os
+import resource
+import selectors
+import signal
+import socket
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
+from pathlib import Path
+from typing import Any
+
+from rota.errors import RotaError
+from rota.gatekeeper.conductor import Conductor
+from rota.gatekeeper.gate import MakeDemand
+from rota.gatekeeper.journal import Journal, Process
+from rota.gatekeeper.lanes import Lanes
+from rota.gatekeeper.messages import PAGE, MessageError, Node, parse_node, turn_message
+from rota.gatekeeper.rescue import Rescue
+from rota.gatekeeper.server import Peer, Server
+from rota.gatekeeper.state import describe
+from rota.gpu.demand import ProcessDemand
+from rota.gpu.doors import GateDoor
+
+SILENCE = 1.2
+"""Seconds without a word from the agent after which every gate is opened."""
+
+FAREWELL = 1.5
+"""Seconds that opening all gates may take at the end."""
+
+NO_AGENT = "no agent has told what to do"
+LOST_AGENT = "the agent does not answer"
+DRIVER_MODE = "mode: driver"
+
+
+class Gatekeeper:
+    """The loop. Owns the gates of one node.
+
+    Args:
+        runtime: the folder that it shares with the agent.
+        gates: the door.
+        linger: seconds without an agent after which it ends; None: never.
+        demand: makes what reads the demand of a process.
+    """
+
+    def __init__(
+        self,
+        runtime: Path,
+        gates: GateDoor,
+        linger: float | None = None,
+        demand: MakeDemand = ProcessDemand,
+    ) -> None:
+        self._journal = Journal(runtime)
+        self._rescue = Rescue(self._journal, gates)
+        self._left: list[Process] = self._rescue.run()
+        self._selector = selectors.DefaultSelector()
+        self._waker = _Waker(self._selector)
+        self._lanes = Lanes(gates, self._waker.wake)
+        self._conductor = Conductor(self._journal, self._lanes, demand)
+        self._conductor.turn_off(NO_AGENT, time.monotonic())
+        self._server = Server(runtime, self._selector, self._answer, self._gone)
+        self._agent: Peer | None = None
+        self._heard = time.monotonic()
+        self._linger = linger
+        self._node = Node()
+        self._ending = False
+        self._rescued = 0.0
+
+    def run(self) -> None:
+        """Run the turns until SIGTERM or SIGINT; then every gate is open."""
+        try:
+            with _signals(self._end, self._waker):
+                while not self._ending:
+                    self._turn()
+        finally:
+            self._farewell()
+
+    def _turn(self) -> None:
+        """One round: what came in, what there is to do, and rest."""
+        now = time.monotonic()
+        self._mind_agent(now)
+        self._mind_rescue(now)
+        rest = self._conductor.step(now)
+        self._dispatch(rest)
+
+    def _dispatch(self, rest: float) -> None:
+        for key, mask in self._selector.select(rest):
+            key.data(mask)
+
+    def _end(self) -> None:
+        self._ending = True
+
+    def _farewell(self) -> None:
+        """Open every gate, by the ordinary way or, should that fail, by the journal alone."""
+        deadline = time.monotonic() + FAREWELL
+        try:
+            self._conductor.turn_off("the gatekeeper ends", time.monotonic())
+            while not self._conductor.all_open and time.monotonic() < deadline:
+                self._conductor.step(time.monotonic())
+                self._selector.select(0.005)
+                self._waker.clear()
+        finally:
+            self._rescue.run(FAREWELL)
+            self._server.close()
+
+    def _mind_agent(self, now: float) -> None:
+        """Whoever dies, the survivor opens every gate at once."""
+        if self._agent and now - self._heard > SILENCE:
+            self._conductor.turn_off(LOST_AGENT, now)
+            self._agent = None
+        if not self._agent and self._linger and now - self._heard > self._linger:
+            self._ending = True
+
+    def _mind_rescue(self, now: float) -> None:
+        """Programs that were stopped when we came: their gates become ours once they are open."""
+        if self._left and now - self._rescued > 0.5:
+            self._rescued = now
+            self._left = self._rescue.run(0.0, without=self._known())
+            self._conductor.tell(self._node, now, self._left)
+
+    def _known(self) -> set[Process]:
+        groups = self._conductor.groups.values()
+        return {process for group in groups for process in group.processes}
+
+    def _answer(self, peer: Peer, message: dict[str, Any]) -> dict[str, Any]:
+        now = time.monotonic()
+        op = message.get("op")
+        if op == "node":
+            self._hear(peer, now, parse_node(message))
+            return {}
+        if op == "beat":
+            self._hear(peer, now, None)
+            return {}
+        if op == "state":
+            return describe(self._conductor, now)
+        if op == "turns":
+            return self._turns(message)
+        raise MessageError(f"no such request: {op!r}")
+
+    def _hear(self, peer: Peer, now: float, node: Node | None) -> None:
+        """The agent speaks: turns are on, if it wants them."""
+        self._agent, self._heard = peer, now
+        if node:
+            self._node = node
+            self._conductor.tell(node, now, self._left)
+        if self._node.settings.mode == "driver":
+            if self._conductor.off != DRIVER_MODE:
+                self._conductor.turn_off(DRIVER_MODE, now)
+        elif self._conductor.off in (NO_AGENT, LOST_AGENT, DRIVER_MODE) and self._node.clients:
+            self._conductor.turn_on(now)
+
+    def _gone(self, peer: Peer) -> None:
+        if peer is self._agent:
+            self._agent = None
+            self._conductor.turn_off(LOST_AGENT, time.monotonic())
+
+    def _turns(self, message: dict[str, Any]) -> dict[str, Any]:
+        since = message.get("since", 0)
+        if not isinstance(since, int):
+            raise MessageError("`since` is the number of a turn")
+        first, turns = self._conductor.log.since(since)
+        page = turns[:PAGE]
+        return {
+            "first": first,
+            "next": first + len(page),
+            "turns": [turn_message(turn) for turn in page],
+        }
+
+
+def run(runtime: Path, gates: GateDoor, linger: float | None = None) -> None:
+    """Be the gatekeeper of that runtime folder until SIGTERM or SIGINT; see `Gatekeeper`.
+
+    Raises:
+        RotaError: another gatekeeper is there already, or the folder cannot be used.
+    """
+    with only_gatekeeper(runtime):
+        _raise_limits()
+        gatekeeper = Gatekeeper(runtime, gates, linger)
+        gc.collect()
+        gc.freeze()
+        gatekeeper.run()
+
+
+@contextmanager
+def only_gatekeeper(runtime: Path) -> Iterator[None]:
+    """Hold the runtime folder: the kernel lets go of it however we end.
+
+    Raises:
+        RotaError: another one holds it.
+    """
+    try:
+        runtime.mkdir(mode=0o700, parents=True, exist_ok=True)
+        descriptor = os.open(runtime, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
+    except OSError as error:
+        raise RotaError(
+            f"cannot use the runtime folder: {error.strerror}", where=str(runtime)
+        ) from None
+    try:
+        fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except OSError:
+        os.close(descriptor)
+        raise RotaError(
+            "a gatekeeper runs the turns here already",
+            where=str(runtime),
+            hint="stop it first; two would open each other's gates",
+        ) from None
+    try:
+        yield
+    finally:
+        os.close(descriptor)
+
+
+class _Waker:
+    """Wakes the selector from another thread, or from a signal."""
+
+    def __init__(self, selector: selectors.BaseSelector) -> None:
+        self._inner, self.outer = socket.socketpair()
+        self._inner.setblocking(False)
+        self.outer.setblocking(False)
+        selector.register(self._inner, selectors.EVENT_READ, self.clear)
+
+    def wake(self) -> None:
+        with suppress(BlockingIOError):
+            self.outer.send(b"\0")
+
+    def clear(self, _: int = 0) -> None:
+        with suppress(BlockingIOError):
+            self._inner.recv(4096)
+
+
+@contextmanager
+def _signals(end: Any, waker: _Waker) -> Iterator[None]:
+    """SIGTERM and SIGINT end the loop, also while it rests."""
+    numbers = (signal.SIGTERM, signal.SIGINT)
+    before = [signal.signal(number, lambda *_: end()) for number in numbers]
+    descriptor = signal.set_wakeup_fd(waker.outer.fileno(), warn_on_full_buffer=False)
+    try:
+        yield
+    finally:
+        signal.set_wakeup_fd(descriptor)
+        for number, handler in zip(numbers, before, strict=True):
+            signal.signal(number, handler)
+
+
+def _raise_limits() -> None:
+    """A descriptor per thread that is watched: as many as we may have."""
+    _, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    with suppress(OSError, ValueError):
+        resource.setrlimit(resource.RLIMIT_NOFILE, (hard, hard))

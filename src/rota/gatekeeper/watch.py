@@ -1,0 +1,89 @@
+"""When to look at a client's demand, and what to make of what is seen.
+
+Looking costs a few microseconds a thread, so each client is looked at as seldom as it may be: a
+closed one that has long been idle every few milliseconds, one that is known to wait hardly at all,
+one with the GPU often only while others want it.
+"""
+
+from __future__ import annotations
+
+from rota.gatekeeper.gate import Gate
+from rota.gatekeeper.group import Group
+
+WAKING = 0.001
+"""Between two looks at a closed client that was active a moment ago, in seconds."""
+
+RESTING = 0.004
+"""Between two looks at a closed client that has been idle for a while."""
+
+KNOWN = 0.05
+"""Between two looks at a closed client that is known to wait."""
+
+WATCHED = 0.002
+"""Between two looks at the holder while somebody waits."""
+
+RELAXED = 0.02
+"""Between two looks at the holder while nobody waits."""
+
+ACTIVE = 0.05
+"""How long a client counts as active a moment ago."""
+
+SETTLE = 0.005
+"""A client cut short has this long to reach its gate before it counts as idle."""
+
+QUIET = 2
+"""Looks in a row at which an open client must be asleep to count as idle."""
+
+PROBE = 0.01
+"""Where demand cannot be read, a turn is a probe of this length."""
+
+
+class Watch:
+    """What is known about the demand of one client.
+
+    Attributes:
+        next: when to look again.
+    """
+
+    def __init__(self) -> None:
+        self.next = 0.0
+        self._quiet = 0
+        self._active = 0.0
+        self._looks = 0
+
+    def look_closed(self, group: Group, now: float) -> bool | None:
+        """Whether a client whose gates are closed wants the GPU; None: not known yet."""
+        gates = [gate for gate in group if gate.closed]
+        if any(_waits(gate) for gate in gates):
+            self._active, self.next = now, now + KNOWN
+            return True
+        if now - group.since < SETTLE:
+            self._active, self.next = now, now + WAKING
+            return None
+        recent = now - self._active < ACTIVE
+        self.next = now + (WAKING if recent else RESTING)
+        return False
+
+    def look_open(self, group: Group, now: float, *, contended: bool) -> bool | None:
+        """Whether a client whose gates are open works; None: not known yet."""
+        self.next = now + (WATCHED if contended else RELAXED)
+        self._active = now
+        self._looks += 1
+        if not all(gate.demand.readable() for gate in group):
+            return not contended or now - group.since < PROBE
+        if not all(self._asleep(gate) for gate in group):
+            self._quiet = 0
+            return True
+        self._quiet += 1
+        return False if self._quiet >= QUIET else None
+
+    def _asleep(self, gate: Gate) -> bool:
+        """It does not use the GPU. That it is stopped is looked for now and then only."""
+        return gate.demand.asleep() or (self._looks % 8 == 0 and gate.stopped)
+
+
+def _waits(gate: Gate) -> bool:
+    demand = gate.demand
+    if not demand.wants() and (demand.ended or demand.readable()):
+        return False
+    return not gate.stopped
