@@ -9,7 +9,7 @@ import click
 
 from rota.config.check import check
 from rota.config.check.registry import SECTIONS, explain
-from rota.config.check.text import HINT, Line, shown
+from rota.config.check.text import HINT, TICK, Line, shown
 from rota.errors import UsageError
 
 
@@ -58,7 +58,7 @@ def _show(lines: list[Line]) -> None:
 
     console = Console(highlight=False)
     for line in lines:
-        if line and line[0][0] == HINT:
+        if line and line[0][0] in (HINT, TICK):
             grid = Table.grid()
             grid.add_row(Text.assemble(line[0]), Text.assemble(*line[1:]))
             console.print(grid)

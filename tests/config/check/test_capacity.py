@@ -17,14 +17,14 @@ def most(sharing: str) -> dict[str, int]:
     ("sharing", "expected"),
     [
         ("{resources: [{name: gpu, replicas: 4}]}", {"nvidia.com/gpu": 64}),
-        ("{resources: [{name: gpu, replicas: 4, devices: 2}]}", {"nvidia.com/gpu": 24}),
+        ("{resources: [{name: gpu, replicas: 4, devices: 2}]}", {"nvidia.com/gpu": 22}),
         (
             "{renameByDefault: true, resources: [{name: gpu, replicas: 4}]}",
             {"nvidia.com/gpu.shared": 64},
         ),
         (
             "{resources: [{name: gpu, replicas: 4, devices: [0], rename: small}]}",
-            {"nvidia.com/gpu": 16, "nvidia.com/small": 4},
+            {"nvidia.com/gpu": 15, "nvidia.com/small": 4},
         ),
         (
             "{resources: [{name: gpu, replicas: 2}, {name: gpu, replicas: 4}]}",

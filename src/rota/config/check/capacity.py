@@ -24,6 +24,7 @@ class Offer:
         resource: its full name.
         most: replicas (or whole devices) of it that a node can have.
         reason: where `most` comes from, for a message.
+        shared: how many of them are replicas; the others are whole devices beside them.
         per_device: replicas of one device; 1 where it is not shared.
         single: a container may ask for one only.
     """
@@ -31,16 +32,14 @@ class Offer:
     resource: str
     most: int
     reason: str
+    shared: int = 0
     per_device: int = 1
     single: bool = False
 
 
 def offers(config: Config) -> dict[str, Offer]:
     """Resource name → what the config serves under it."""
-    made = {name: _whole(name) for name in _names(config)}
-    for entry in config.sharing.resources:
-        if entry.devices.all:
-            made.pop(entry.name, None)
+    made = {name: offer for name in _names(config) if (offer := _whole(name, config)).most}
     for entry in config.sharing.resources:
         offer = _shared(entry, config)
         old = made.get(offer.resource)
@@ -70,11 +69,22 @@ def _names(config: Config) -> list[str]:
     return gpus + [pattern.name for pattern in config.mig_patterns]
 
 
-def _whole(name: str) -> Offer:
-    if name.startswith(MIG_PREFIX):
-        most = MOST_GPUS * MIG_PER_GPU
-        return Offer(name, most, f"{MIG_PER_GPU} instances × at most {MOST_GPUS} GPUs a node")
-    return Offer(name, MOST_GPUS, f"not shared, and a node has at most {MOST_GPUS} GPUs")
+def _whole(name: str, config: Config) -> Offer:
+    """The devices of a resource that no entry shares."""
+    entries = [e for e in config.sharing.resources if e.name == name]
+    mig = name.startswith(MIG_PREFIX)
+    most = MOST_GPUS * MIG_PER_GPU if mig else MOST_GPUS
+    left = max(0, most - sum(_chosen(entry, most) for entry in entries))
+    if mig:
+        return Offer(name, left, f"{MIG_PER_GPU} instances × at most {MOST_GPUS} GPUs a node")
+    if left < most:
+        return Offer(name, left, f"at most {left} whole GPUs of {MOST_GPUS}")
+    return Offer(name, left, f"not shared, and a node has at most {MOST_GPUS} GPUs")
+
+
+def _chosen(entry: SharedResource, most: int) -> int:
+    selection = entry.devices
+    return most if selection.all else min(most, selection.count or len(selection.items))
 
 
 def _shared(entry: SharedResource, config: Config) -> Offer:
@@ -89,6 +99,7 @@ def _shared(entry: SharedResource, config: Config) -> Offer:
         served_as(entry, config),
         entry.replicas * devices,
         f"{entry.replicas} replicas × {text}",
+        entry.replicas * devices,
         entry.replicas,
         config.sharing.fail_requests_greater_than_one,
     )
@@ -101,4 +112,6 @@ def _together(old: Offer, new: Offer, entry: SharedResource) -> Offer:
     most = old.most + new.most
     single = old.single or new.single
     per_device = max(old.per_device, new.per_device)
-    return Offer(new.resource, most, f"{old.reason}, and {new.reason}", per_device, single)
+    shared = old.shared + new.shared
+    reason = f"{new.reason}, and {old.reason}"
+    return Offer(new.resource, most, reason, shared, per_device, single)

@@ -14,6 +14,9 @@ STYLES = {Level.ERROR: "bold red", Level.WARNING: "bold yellow", Level.NOTE: "bo
 HINT = "      = "
 """What a line with a hint begins with."""
 
+TICK = "✓ "
+"""What a line with good news begins with."""
+
 _GUTTER = 6
 _WIDEST = 72
 
@@ -29,7 +32,7 @@ def shown(report: Report, *, strict: bool = False) -> list[Line]:
     for finding in report.findings:
         lines.extend([*_finding(finding, report.texts), []])
     if report.exit_code(strict=strict) == 0:
-        lines.extend([("✓ ", "bold green"), (sentence, "")] for sentence in report.understood)
+        lines.extend([(TICK, "bold green"), (sentence, "")] for sentence in report.understood)
     return [[(_clean(text), style) for text, style in line] for line in lines + _closing(report)]
 
 

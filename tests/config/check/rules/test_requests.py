@@ -70,6 +70,13 @@ def test_chosen_devices_count_with_the_whole_ones_that_are_left(
     assert "p.yaml:8:34 error request-too-many" in places(files)
 
 
+def test_what_needs_whole_gpus_beside_the_replicas_is_a_warning(
+    places: Places, config: Make, pod: Make
+) -> None:
+    files = {"c.yaml": config("devices: 2"), "p.yaml": pod("limits: {nvidia.com/gpu: 9}")}
+    assert "p.yaml:8:32 warning request-too-many" in places(files)
+
+
 def test_all_containers_of_a_pod_count_together(places: Places, config: Make, pod: Make) -> None:
     second = "  - name: d\n    resources: {limits: {nvidia.com/gpu: 33}}\n"
     files = {"c.yaml": config(), "p.yaml": pod("limits: {nvidia.com/gpu: 32}", second)}

@@ -53,14 +53,28 @@ def fits_a_node(world: World) -> Iterator[Finding]:
     for pod in world.pods:
         for name, asked, place in _totals(pod):
             best = _best(world, name)
-            if best is None or asked <= best.most:
-                continue
-            what = (
-                f"{pod.owner.title} asks for {asked} {name} a pod, and a node has "
-                f"{best.most} at most ({best.reason})"
-            )
-            hint = "ask for fewer; 1 is a full share" if best.per_device > 1 else "ask for fewer"
-            yield found("request-too-many", place.mark, what, hint)
+            if best is not None and asked > best.most:
+                yield _too_many(pod, asked, best, place)
+            elif best is not None and best.shared and asked > best.shared:
+                yield _needs_whole_gpus(pod, asked, best, place)
+
+
+def _too_many(pod: Pod, asked: int, best: Offer, place: Node) -> Finding:
+    what = (
+        f"{pod.owner.title} asks for {asked} {best.resource} a pod, and a node has "
+        f"{best.most} at most ({best.reason})"
+    )
+    hint = "ask for fewer; 1 is a full share" if best.shared else "ask for fewer"
+    return found("request-too-many", place.mark, what, hint)
+
+
+def _needs_whole_gpus(pod: Pod, asked: int, best: Offer, place: Node) -> Finding:
+    what = (
+        f"{pod.owner.title} asks for {asked} {best.resource} a pod, and there are {best.shared} "
+        f"replicas ({best.reason}): the others are whole GPUs"
+    )
+    hint = "ask for fewer, or rename the shared ones"
+    return found("request-too-many", place.mark, what, hint, level=Level.WARNING)
 
 
 def _totals(pod: Pod) -> Iterator[tuple[str, int, Node]]:

@@ -57,7 +57,8 @@ SECTIONS = (
         "A pod asks for more than any node can have",
         """
         The pod waits for ever. The most that a node can have is its replicas per GPU times its GPUs:
-        as many as `devices` chooses, or else 16, since no larger node is sold.
+        as many as `devices` chooses, or else 16, since no larger node is sold. A warning where the
+        replicas do not suffice and whole GPUs of the same name would have to fill up.
         """,
         _LIMIT.replace("1", "100"),
         _LIMIT,
