@@ -35,7 +35,13 @@ def policy_of_patch(node: Node, name: str = "") -> Policy | None:
         return None
     own = text_of(find(base, "metadata", "name")) or name
     namespace = text_of(find(base, "metadata", "namespace")) or ""
-    return Policy(own, namespace, config, config.mark)
+    return Policy(own, namespace, config, config.mark, partial=_sets_one_field(node))
+
+
+def _sets_one_field(patch: Node) -> bool:
+    prefix = f"/{'/'.join(CONFIG)}/"
+    items = patch.items if isinstance(patch, Sequence) else ()
+    return any((text_of(find(item, "path")) or "").startswith(prefix) for item in items)
 
 
 def labels_in(manifest: Manifest) -> Iterator[NodeLabel]:

@@ -100,6 +100,7 @@ class Policy:
         config: the value of `spec.devicePlugin.config`; None where it says nothing.
         mark: where the object begins.
         build: as in Manifest.
+        partial: a patch that sets one field and leaves the others as they are.
     """
 
     name: str
@@ -107,6 +108,7 @@ class Policy:
     config: Node | None
     mark: Mark
     build: str = ""
+    partial: bool = False
 
     @property
     def config_name(self) -> Scalar | None:

@@ -127,3 +127,10 @@ def test_a_patch_in_a_step_is_judged_too(places: Places, config_map: str) -> Non
         """  -p '{"spec": {"devicePlugin": {"config": {"name": "time-slicing-config", "default": "x"}}}}'\n"""
     )
     assert places({"m.yaml": config_map, "go.sh": step}) == ["go.sh:1:1 error policy-default"]
+
+
+def test_a_patch_of_the_name_alone_leaves_the_default_as_it_is(
+    places: Places, config_map: str
+) -> None:
+    patch = "- {op: replace, path: /spec/devicePlugin/config/name, value: time-slicing-config}\n"
+    assert places({"m.yaml": config_map, "patch.yaml": patch}) == []

@@ -125,7 +125,7 @@ def default_is_given(world: World) -> Iterator[Finding]:
     """A policy with a ConfigMap has a default, or nodes are labelled."""
     for policy in world.policies:
         name = policy.config_name
-        if name is None or policy.default is not None or world.labels:
+        if name is None or policy.default is not None or policy.partial or world.labels:
             continue
         keys = [key for m in world.named_by(policy) for key in m.keys]
         hint = f"add `default: {keys[0]}`" if keys else "add a default, or label the nodes"
