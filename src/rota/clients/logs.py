@@ -77,7 +77,8 @@ class LogFolders:
         if not ref.container_id:
             return None
         if whole := links.get(ref.container_id):
-            return whole if ref.pod_uid in ("", whole.uid) or not whole.uid else None
+            same = not (ref.pod_uid and whole.uid) or ref.pod_uid == whole.uid
+            return whole if same else None
         for id_, link in links.items():
             cut = len(id_) < ID_LENGTH and link.uid and link.uid == ref.pod_uid
             if cut and ref.container_id.startswith(id_):
@@ -103,12 +104,12 @@ class Cached(Generic[T]):
 
     def now(self, empty: T) -> T:
         """What the folder says now; `empty` where it is not there or cannot be read."""
+        now = time.time_ns()
         try:
             changed = self.folder.stat().st_mtime_ns
             if changed != self._changed or not self._value:
                 self._value = [self.read(self.folder)]
-                racy = time.time_ns() - changed < RACY
-                self._changed = -1 if racy else changed
+                self._changed = changed if now - changed >= RACY else -1
         except OSError:
             return empty
         return self._value[0]
