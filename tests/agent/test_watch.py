@@ -5,12 +5,17 @@ from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager
 from pathlib import Path
 
-from rota.agent.watch import watch
+from rota.agent.watch import ConfigWatch
 
 
 @asynccontextmanager
-async def watching(path: Path) -> AsyncIterator[Callable[[int], Awaitable[None]]]:
-    """Watch `path`; gives a function that waits until so many changes were called in all."""
+async def watching(
+    path: Path, settle_empty: float = 0.02, prepare: Callable[[], object] = lambda: None
+) -> AsyncIterator[Callable[[int], Awaitable[None]]]:
+    """Watch `path`; gives a function that waits until so many changes were called in all.
+
+    `prepare` is called when the watch is made and nobody follows it yet.
+    """
     calls = 0
     called = asyncio.Condition()
 
@@ -25,7 +30,9 @@ async def watching(path: Path) -> AsyncIterator[Callable[[int], Awaitable[None]]
             await called.wait_for(lambda: calls >= count)
         assert calls == count
 
-    task = asyncio.create_task(watch(path, changed, period=0.02))
+    watch = ConfigWatch(path, settle=0.02, settle_empty=settle_empty)
+    prepare()
+    task = asyncio.create_task(watch.follow(changed))
     await asyncio.sleep(0)
     try:
         yield until
@@ -70,3 +77,41 @@ async def test_a_file_that_goes_and_comes_back(tmp_path: Path) -> None:
         await until(1)
         file.write_text("a: 1\n")
         await until(2)
+
+
+async def test_an_edit_before_anybody_follows_is_not_lost(tmp_path: Path) -> None:
+    file = tmp_path / "config.yaml"
+    file.write_text("a: 1\n")
+    async with watching(file, prepare=lambda: file.write_text("a: 22\n")) as until:
+        await until(1)
+
+
+async def test_a_file_that_is_empty_for_a_moment_is_not_taken_for_an_empty_config(
+    tmp_path: Path,
+) -> None:
+    file = tmp_path / "config.yaml"
+    file.write_text("a: 1\n")
+    async with watching(file, settle_empty=0.5) as until:
+        file.write_text("")
+        await asyncio.sleep(0.1)
+        file.write_text("a: 2\n")
+        await until(1)
+
+
+async def test_a_file_that_stays_empty_is_an_empty_config(tmp_path: Path) -> None:
+    file = tmp_path / "config.yaml"
+    file.write_text("a: 1\n")
+    async with watching(file) as until:
+        file.write_text("")
+        await until(1)
+
+
+async def test_an_edit_that_inotify_does_not_see_is_found_by_looking(tmp_path: Path) -> None:
+    (tmp_path / "elsewhere").mkdir()
+    real = tmp_path / "elsewhere" / "config.yaml"
+    real.write_text("a: 1\n")
+    link = tmp_path / "config.yaml"
+    link.symlink_to(real)
+    async with watching(link) as until:
+        real.write_text("a: 22\n")
+        await until(1)

@@ -19,8 +19,7 @@ from rota.agent.doors import Hardware, open_hardware
 from rota.agent.lock import only_agent
 from rota.agent.logs import Logger, log_finding
 from rota.agent.settings import Settings
-from rota.agent.status import StatusServer
-from rota.agent.watch import watch
+from rota.agent.watch import ConfigWatch
 from rota.config.load import Loaded
 from rota.errors import GpuError, KubeletError
 from rota.gpu.health import Change, HealthTracker, XidFilter
@@ -46,6 +45,7 @@ class Agent:
         self._reload = asyncio.Event()
         self._inventory = Inventory()
         self._served = Served()
+        self._watch: ConfigWatch | None = None
         self._manager: PluginManager | None = None
         self._tracker = HealthTracker(())
         self._generation = 0
@@ -70,11 +70,11 @@ class Agent:
         async with AsyncExitStack() as stack:
             stack.enter_context(only_agent(self._settings.kubelet_dir))
             self._log.info("starting", node=self._settings.node, pid=os.getpid())
+            if self._settings.config is not None:
+                self._watch = ConfigWatch(self._settings.config)
             loaded = config.read(self._settings)
             if self._settings.listen:
-                server = StatusServer(self._settings.listen, self.snapshot)
-                stack.callback(server.close)
-                self._log.info("status", address=self._settings.listen, port=server.port)
+                self._tell(stack)
             hardware = await self._open(loaded)
             if hardware is None:
                 return
@@ -109,6 +109,14 @@ class Agent:
                 for s in statuses
             ],
         }  # fmt: skip
+
+    def _tell(self, stack: AsyncExitStack) -> None:
+        """Serve status over HTTP; its imports are paid only by those who ask for it."""
+        from rota.agent.status import StatusServer
+
+        server = StatusServer(self._settings.listen, self.snapshot)
+        stack.callback(server.close)
+        self._log.info("status", address=self._settings.listen, port=server.port)
 
     async def _open(self, loaded: Loaded) -> Hardware | None:
         """The GPUs, as soon as there are any; None when stopped before."""
@@ -159,16 +167,15 @@ class Agent:
         await self._apply(loaded)
 
     async def _until_stopped(self, hardware: Hardware) -> None:
-        door, tracker = hardware.door, self._tracker
-        path = self._settings.config
+        door, tracker, watch = hardware.door, self._tracker, self._watch
         async with asyncio.TaskGroup() as group:
             tasks = [
                 self._keep("health", lambda: self._errors(hardware)),
                 self._keep("recovery", lambda: health.watch_recovery(door, tracker, self._changed)),
                 self._keep("reload", self._reloads),
             ]
-            if path is not None:
-                tasks.append(self._keep("config", lambda: watch(path, self._try)))
+            if watch is not None:
+                tasks.append(self._keep("config", lambda: watch.follow(self._try)))
             running = [group.create_task(task) for task in tasks]
             await self._stop.wait()
             self._log.info("stopping")

@@ -1,10 +1,14 @@
 """Notices that the config changed: a file edited or replaced, or a mounted ConfigMap swapped.
 
 A kubelet updates a mounted ConfigMap by swapping a symlink, an editor writes a new file over the old
-one or into it. All of them change what `stat` says of the file behind the path. That is asked a few
-times a second: it costs a few microseconds, works on every file system, and has no queue that could
-overflow. A change counts once it has been still for one look, so that a half-written file, which
-may well parse (an empty one does), is not served.
+one or into it. All of them change what `stat` says of the file behind the path, and that alone
+decides: it costs a few microseconds, works on every file system, and has no queue that could
+overflow. When to ask is told by inotify, at once; and since inotify does not see everything (an
+edit on another machine, or behind a symlink or a bind mount), it is asked now and then besides.
+
+A change counts once it has been still for one look, so that a half-written file, which may well
+parse, is not served. A file that was emptied has to be still for longer: it parses too, and it is
+what `generate > config.yaml` leaves there until the program says its first word.
 """
 
 from __future__ import annotations
@@ -13,8 +17,16 @@ import asyncio
 from collections.abc import Awaitable, Callable
 from pathlib import Path
 
-PERIOD = 0.2
-"""Seconds between looks. Two looks after an edit it is read: well within a second."""
+from rota.kubelet.watch import FolderWatch
+
+LOOK = 0.5
+"""Seconds between looks without a sign. With what follows, an edit is served within a second."""
+
+SETTLE = 0.1
+"""Seconds for which a change must be still."""
+
+SETTLE_EMPTY = 0.4
+"""Seconds for which a file must stay empty to be taken for an empty config."""
 
 Stamp = tuple[tuple[str, int, int, int], ...]
 
@@ -35,16 +47,48 @@ def _stamp_of(name: str, path: Path) -> Stamp:
     return ((name, found.st_ino, found.st_mtime_ns, found.st_size),)
 
 
-async def watch(path: Path, changed: Callable[[], Awaitable[None]], period: float = PERIOD) -> None:
-    """Call `changed` after each change of what is at `path`, for ever.
+class ConfigWatch:
+    """Watches what is at `path` from the moment that this is made.
 
-    A file that goes away is a change too: whoever reads it then says so.
+    Make it before the config is read for the first time, so that no edit falls between.
+
+    Args:
+        path: a file, or the folder of a mounted ConfigMap; it need not be there.
+        settle: seconds for which a change must be still.
+        settle_empty: likewise, where a file was left empty.
     """
-    served = seen = stamp(path)
-    while True:
-        await asyncio.sleep(period)
-        now = stamp(path)
-        if now == seen and now != served:
-            served = now
-            await changed()
-        seen = now
+
+    def __init__(
+        self, path: Path, *, settle: float = SETTLE, settle_empty: float = SETTLE_EMPTY
+    ) -> None:
+        self._path = path
+        self._settle = settle
+        self._settle_empty = settle_empty
+        self._served = stamp(path)
+
+    async def follow(self, changed: Callable[[], Awaitable[None]]) -> None:
+        """Call `changed` after each change, for ever.
+
+        A file that goes away is a change too: whoever reads it then says so.
+        """
+        stirred = asyncio.Event()
+        folder = self._path if self._path.is_dir() else self._path.parent
+        watch = FolderWatch(folder, stirred.set, writes=True, look=LOOK)
+        watch.start()
+        try:
+            while True:
+                await stirred.wait()
+                stirred.clear()
+                await self._compare(changed)
+        finally:
+            watch.close()
+
+    async def _compare(self, changed: Callable[[], Awaitable[None]]) -> None:
+        now = stamp(self._path)
+        while now != self._served:
+            empty = any(size == 0 for *_, size in now)
+            await asyncio.sleep(self._settle_empty if empty else self._settle)
+            before, now = now, stamp(self._path)
+            if now == before:
+                self._served = now
+                await changed()

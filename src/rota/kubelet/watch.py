@@ -16,8 +16,9 @@ from collections.abc import Callable
 from pathlib import Path
 
 _NONBLOCK_CLOEXEC = os.O_NONBLOCK | os.O_CLOEXEC
-_ATTRIB, _MOVED_TO, _CREATE, _DELETE, _DELETE_SELF, _MOVE_SELF = (
+_ATTRIB, _CLOSE_WRITE, _MOVED_TO, _CREATE, _DELETE, _DELETE_SELF, _MOVE_SELF = (
     0x4,
+    0x8,
     0x80,
     0x100,
     0x200,
@@ -37,10 +38,22 @@ class FolderWatch:
         folder: the folder to watch; it need not exist yet.
         changed: called without arguments, also when nothing changed after all.
         inotify: False: only look.
+        writes: also when a file in it that was open for writing is closed.
+        look: seconds between looks where inotify works.
     """
 
-    def __init__(self, folder: Path, changed: Callable[[], None], *, inotify: bool = True) -> None:
+    def __init__(
+        self,
+        folder: Path,
+        changed: Callable[[], None],
+        *,
+        inotify: bool = True,
+        writes: bool = False,
+        look: float = SLOW_LOOK,
+    ) -> None:
         self._folder = folder
+        self._events = _EVENTS | (_CLOSE_WRITE if writes else 0)
+        self._slow_look = look
         self._changed = changed
         self._libc = ctypes.CDLL(None, use_errno=True)
         self._fd = self._libc.inotify_init1(_NONBLOCK_CLOEXEC) if inotify else -1
@@ -65,7 +78,7 @@ class FolderWatch:
 
     def _look(self) -> None:
         self._follow()
-        period = QUICK_LOOK if self._watched is None else SLOW_LOOK
+        period = QUICK_LOOK if self._watched is None else self._slow_look
         self._timer = asyncio.get_running_loop().call_later(period, self._look)
         self._changed()
 
@@ -80,7 +93,7 @@ class FolderWatch:
             return
         if inode != self._watched:
             path = os.fsencode(self._folder)
-            added = self._libc.inotify_add_watch(self._fd, path, _EVENTS)
+            added = self._libc.inotify_add_watch(self._fd, path, self._events)
             self._watched = inode if added >= 0 else None
 
     def _read(self) -> None:
