@@ -79,7 +79,7 @@ class EmulatedDevice:
         """Pid → seconds in which the device ran its kernels, of the living and the dead."""
         found = dict(self._gone)
         for key, session in self._sessions.items():
-            served = self.timeline.served.get(key, 0.0)
+            served = self.timeline.served(key)
             found[session.pid] = found.get(session.pid, 0.0) + served
         return found
 
@@ -117,12 +117,11 @@ class EmulatedDevice:
 
     def end(self, key: int, now: float) -> list[Done]:
         """The process is gone: its memory and its queue go at once."""
-        done = self.timeline.remove(key, now)
-        served = self.timeline.served.pop(key, 0.0)
+        done = self.timeline.advance(now)
         session = self._sessions.pop(key, None)
         if session is not None:
-            self._gone[session.pid] = served
-        return done
+            self._gone[session.pid] = self.timeline.served(key)
+        return done + self.timeline.remove(key, now)
 
     def _session(self, key: int, pid: int) -> Session:
         if key not in self._sessions:

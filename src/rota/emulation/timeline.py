@@ -8,7 +8,6 @@ kernel will end, so that an engine sleeps in between however many processes shar
 
 from __future__ import annotations
 
-import math
 from collections import deque
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -20,13 +19,13 @@ SWITCH = 0.00006
 """Seconds that a change of process costs: with it, two saturating processes reach 0.97 of solo
 speed in total, which is what the driver's own slicing was measured at."""
 
-_NOTHING = 1e-9
+_SECOND = 1_000_000_000
 
 
 @dataclass(slots=True)
 class _Kernel:
     ticket: int
-    left: float
+    left: int
 
 
 @dataclass(frozen=True, slots=True)
@@ -45,25 +44,32 @@ class Done:
 
 
 class Timeline:
-    """The queue of every process on one GPU, and what each of them was served."""
+    """The queue of every process on one GPU, and what each of them was served.
+
+    Inside, time is whole nanoseconds, so that what is foretold is exactly what comes.
+    """
 
     def __init__(self, now: float, slice_: float = SLICE, switch: float = SWITCH) -> None:
-        self._slice = slice_
-        self._switch = switch
-        self._time = now
+        self._slice = _whole(slice_)
+        self._switch = _whole(switch)
+        self._time = _whole(now)
         self._queues: dict[int, deque[_Kernel]] = {}
         self._order: deque[int] = deque()
         self._ran_last: int | None = None
-        self._slice_left = slice_
-        self._switch_left = 0.0
-        self._busy: deque[tuple[float, float]] = deque()
-        self.served: dict[int, float] = {}
+        self._slice_left = self._slice
+        self._switch_left = 0
+        self._busy: deque[tuple[int, int]] = deque()
+        self._served: dict[int, int] = {}
+
+    def served(self, owner: int) -> float:
+        """Seconds in which the owner's kernels ran."""
+        return self._served.get(owner, 0) / _SECOND
 
     def submit(self, owner: int, ticket: int, seconds: float, now: float) -> list[Done]:
         """Queue a kernel of that length behind the owner's others; what ended until now."""
         done = self.advance(now)
         queue = self._queues.setdefault(owner, deque())
-        queue.append(_Kernel(ticket, max(seconds, 0.0)))
+        queue.append(_Kernel(ticket, max(_whole(seconds), 0)))
         if len(queue) == 1:
             self._order.append(owner)
             if len(self._order) == 1:
@@ -73,7 +79,7 @@ class Timeline:
         return done
 
     def remove(self, owner: int, now: float) -> list[Done]:
-        """Drop all that the owner queued; what ended until now, the owner's own included."""
+        """Drop all that the owner queued and was served; what ended until now, its own included."""
         done = self.advance(now)
         if self._queues.pop(owner, None):
             was_running = self._order[0] == owner
@@ -82,12 +88,14 @@ class Timeline:
                 self._begin()
         if self._ran_last == owner:
             self._ran_last = None
+        self._served.pop(owner, None)
         return done
 
     def advance(self, now: float) -> list[Done]:
         """Let the time until `now` pass; the kernels that ended in it, in order."""
-        done = list(self._run(now))
-        self._time = max(self._time, now)
+        until = _whole(now)
+        done = list(self._run(until))
+        self._time = max(self._time, until)
         return done
 
     def next_end(self) -> float | None:
@@ -96,55 +104,58 @@ class Timeline:
             return None
         left = [self._queues[owner][0].left for owner in self._order]
         at = self._time + self._switch_left
-        if len(left) == 1 or left[0] <= self._slice_left + _NOTHING:
-            return at + left[0]
-        return at + self._slice_left + self._until_end([*left[1:], left[0] - self._slice_left])
+        if len(left) == 1 or left[0] <= self._slice_left:
+            return (at + left[0]) / _SECOND
+        left = [*left[1:], left[0] - self._slice_left]
+        return (at + self._slice_left + self._until_end(left)) / _SECOND
 
     def busy(self, window: float) -> float:
         """The part of the last `window` seconds in which a kernel ran, 0 to 1."""
-        start = self._time - window
+        span = _whole(window)
+        start = self._time - span
         while self._busy and self._busy[0][1] <= start:
             self._busy.popleft()
-        return min(1.0, sum(end - max(begin, start) for begin, end in self._busy) / window)
+        return min(1.0, sum(end - max(begin, start) for begin, end in self._busy) / span)
 
-    def _until_end(self, left: list[float]) -> float:
-        rounds = [max(1, math.ceil(each / self._slice - _NOTHING)) for each in left]
+    def _until_end(self, left: list[int]) -> int:
+        """From the start of a change to the first process until the first of them ends."""
+        rounds = [max(1, -(-each // self._slice)) for each in left]
         full = min(rounds) - 1
         first = rounds.index(full + 1)
         a_slice = self._slice + self._switch
         last = left[first] - full * self._slice
         return (full * len(left) + first) * a_slice + self._switch + last
 
-    def _run(self, now: float) -> Iterator[Done]:
-        while self._order and self._time < now:
-            if not self._pay_switch(now):
+    def _run(self, until: int) -> Iterator[Done]:
+        while self._order and self._time < until:
+            if not self._pay_switch(until):
                 return
             owner = self._order[0]
             kernel = self._queues[owner][0]
-            limit = math.inf if len(self._order) == 1 else self._slice_left
-            self._serve(owner, kernel, min(kernel.left, limit, now - self._time))
-            if kernel.left <= _NOTHING:
-                yield Done(owner, kernel.ticket, self._time)
+            limit = kernel.left if len(self._order) == 1 else self._slice_left
+            self._serve(owner, kernel, min(kernel.left, limit, until - self._time))
+            if kernel.left == 0:
+                yield Done(owner, kernel.ticket, self._time / _SECOND)
                 self._ended(owner)
-            elif len(self._order) > 1 and self._slice_left <= _NOTHING:
+            elif len(self._order) > 1 and self._slice_left == 0:
                 self._order.rotate(-1)
                 self._begin()
 
-    def _pay_switch(self, now: float) -> bool:
-        paid = min(self._switch_left, now - self._time)
+    def _pay_switch(self, until: int) -> bool:
+        paid = min(self._switch_left, until - self._time)
         self._switch_left -= paid
         self._time += paid
-        return self._switch_left <= 0
+        return self._switch_left == 0
 
-    def _serve(self, owner: int, kernel: _Kernel, seconds: float) -> None:
-        kernel.left -= seconds
-        self._slice_left -= seconds
+    def _serve(self, owner: int, kernel: _Kernel, span: int) -> None:
+        kernel.left -= span
+        self._slice_left -= span
         if self._busy and self._time - self._busy[-1][1] < 2 * self._switch:
-            self._busy[-1] = (self._busy[-1][0], self._time + seconds)
+            self._busy[-1] = (self._busy[-1][0], self._time + span)
         else:
-            self._busy.append((self._time, self._time + seconds))
-        self._time += seconds
-        self.served[owner] = self.served.get(owner, 0.0) + seconds
+            self._busy.append((self._time, self._time + span))
+        self._time += span
+        self._served[owner] = self._served.get(owner, 0) + span
 
     def _ended(self, owner: int) -> None:
         queue = self._queues[owner]
@@ -159,5 +170,9 @@ class Timeline:
     def _begin(self) -> None:
         owner = self._order[0]
         self._slice_left = self._slice
-        self._switch_left = 0.0 if self._ran_last in (None, owner) else self._switch
+        self._switch_left = 0 if self._ran_last in (None, owner) else self._switch
         self._ran_last = owner
+
+
+def _whole(seconds: float) -> int:
+    return round(seconds * _SECOND)
