@@ -3,11 +3,17 @@
 from __future__ import annotations
 
 import pytest
-from hypothesis import given
+from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from rota.emulation.timeline import SLICE, SWITCH, Done, Timeline
 
+calm = settings(
+    max_examples=100,
+    deadline=None,
+    derandomize=True,
+    suppress_health_check=[HealthCheck.too_slow],
+)
 KERNELS = st.lists(st.tuples(st.integers(0, 4), st.floats(0.0, 0.02)), min_size=1, max_size=20)
 
 
@@ -70,6 +76,7 @@ def test_utilization_is_the_busy_part_of_the_window() -> None:
     assert timeline.busy(1.0) == 0.0
 
 
+@calm
 @given(KERNELS)
 def test_nothing_is_lost_and_each_queue_is_served_in_order(
     kernels: list[tuple[int, float]],
@@ -86,6 +93,7 @@ def test_nothing_is_lost_and_each_queue_is_served_in_order(
         assert timeline.served(owner) == pytest.approx(asked, abs=1e-6)
 
 
+@calm
 @given(KERNELS, st.lists(st.floats(0.0, 0.01), min_size=20, max_size=20))
 def test_the_next_end_is_foretold_exactly(
     kernels: list[tuple[int, float]], gaps: list[float]
@@ -101,6 +109,7 @@ def test_the_next_end_is_foretold_exactly(
         assert done[0].at == pytest.approx(at, abs=2e-9)
 
 
+@calm
 @given(st.integers(2, 6), st.floats(0.1, 5.0))
 def test_processes_that_always_have_work_get_the_same(count: int, seconds: float) -> None:
     timeline = Timeline(0.0)
