@@ -1,9 +1,8 @@
 """What /proc knows of a process on a GPU: since when it runs, under whom, and in which container.
 
-Only the pids that are asked for and their ancestors are looked at. Everything of one process is
-read through one descriptor of its folder, so that no two facts are of two processes that had the
-same pid. A process that ends meanwhile, or that this user may not look into, has fewer facts and
-never makes an error.
+Only the pids that are asked for and their ancestors are looked at. What was read of a pid counts
+only if the process that had it before still has it afterwards. A process that ends meanwhile, or
+that this user may not look into, has fewer facts and never makes an error.
 """
 
 from __future__ import annotations
@@ -11,7 +10,6 @@ from __future__ import annotations
 import errno
 import os
 from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -88,11 +86,8 @@ class Processes:
             OSError: /proc could not be read for a reason that is not the process's, such as too
                 many open files.
         """
-        with self._folder(pid) as folder:
-            if folder is None:
-                return None
-            text = _read(folder, "stat")
-            return _facts(pid, text, os.fstat(folder).st_uid) if text else None
+        text, owner = self._read(pid, "stat")
+        return _facts(pid, text, owner)
 
     def hidden(self, pid: int) -> bool:
         """There is such a process, though /proc does not show it (hidepid)."""
@@ -102,28 +97,23 @@ class Processes:
             return False
         except PermissionError:
             pass
-        return self._shut(pid)
+        return not self._read(pid, "stat")[0]
 
     def trail(self, facts: ProcessFacts) -> Trail:
         """Where that process comes from. Errors as `facts`."""
         line = tuple(self._ancestors(facts))
-        text = self._text(facts.key.pid, "cgroup").decode(errors="replace")
+        refs = cgroup.candidates(self._text(facts.key, "cgroup").decode(errors="replace"))
         marks = self._marks((facts.key, *line))
         mark = ContainerRef(marks.get(POD_MARK, ""), marks.get(CONTAINER_MARK, ""))
-        return Trail(
-            facts,
-            line,
-            cgroup.candidates(text),
-            mark if mark.pod_uid or mark.container_id else None,
-            marks.get(JOB_MARK, ""),
-        )
+        known = mark if mark.pod_uid or mark.container_id else None
+        return Trail(facts, line, refs, known, marks.get(JOB_MARK, ""))
 
-    def children(self) -> Mapping[int, tuple[int, ...]]:
+    def children(self) -> Mapping[int, tuple[ProcessKey, ...]]:
         """Pid → its children, of all processes that can be seen. Reads all of /proc."""
-        found: dict[int, list[int]] = {}
+        found: dict[int, list[ProcessKey]] = {}
         for name in os.listdir(self._root):  # noqa: PTH208 - names are wanted
             if name.isdecimal() and (facts := self.facts(int(name))):
-                found.setdefault(facts.parent, []).append(facts.key.pid)
+                found.setdefault(facts.parent, []).append(facts.key)
         return {pid: tuple(sorted(children)) for pid, children in found.items()}
 
     def _ancestors(self, facts: ProcessFacts) -> Iterator[ProcessKey]:
@@ -141,66 +131,47 @@ class Processes:
         the pod's shim, which has no marks, beside processes that have them.
         """
         for key in line:
-            if found := self._marks_of(key.pid):
+            if found := self._marks_of(key):
                 return found
-        shim = next((key.pid for key in line if self._is_shim(key.pid)), None)
+        shim = next((key.pid for key in line if self._is_shim(key)), None)
         if shim is None:
             return {}
         return next(filter(None, map(self._marks_of, self.children().get(shim, ()))), {})
 
-    def _marks_of(self, pid: int) -> dict[str, str]:
+    def _marks_of(self, key: ProcessKey) -> dict[str, str]:
         found: dict[str, str] = {}
-        for entry in self._text(pid, "environ").split(b"\0"):
+        for entry in self._text(key, "environ").split(b"\0"):
             if entry.startswith(_MARKS):
                 name, _, value = entry.decode(errors="replace").partition("=")
                 found.setdefault(name, value)
         return found
 
-    def _is_shim(self, pid: int) -> bool:
-        words = self._text(pid, "cmdline").split(b"\0")
+    def _is_shim(self, key: ProcessKey) -> bool:
+        words = self._text(key, "cmdline").split(b"\0")
         return any(word.endswith(_SHIM) for word in words)
 
-    def _text(self, pid: int, name: str) -> bytes:
-        with self._folder(pid) as folder:
-            return b"" if folder is None else _read(folder, name)
+    def _text(self, key: ProcessKey, name: str) -> bytes:
+        """A file of that process; empty where it is shut, or the pid is another's by now."""
+        text, _ = self._read(key.pid, name)
+        now = self.facts(key.pid) if text else None
+        return text if now and now.key == key else b""
 
-    def _shut(self, pid: int) -> bool:
-        with self._folder(pid) as folder:
-            return folder is None or not _read(folder, "stat")
-
-    @contextmanager
-    def _folder(self, pid: int) -> Iterator[int | None]:
+    def _read(self, pid: int, name: str) -> tuple[bytes, int]:
+        """A file and its owner; empty where the process is gone or shut."""
+        file = -1
         try:
-            folder = os.open(self._root / str(pid), os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
+            file = os.open(f"{self._root}/{pid}/{name}", os.O_RDONLY | os.O_CLOEXEC)
+            text = os.read(file, _PART)
+            while text and len(text) < _MOST and (part := os.read(file, _PART)):
+                text += part
+            return text, os.fstat(file).st_uid
         except OSError as error:
             if error.errno not in _SHUT:
                 raise
-            yield None
-            return
-        try:
-            yield folder
+            return b"", 0
         finally:
-            os.close(folder)
-
-
-def _read(folder: int, name: str) -> bytes:
-    """A whole file; empty where the process is gone or shut."""
-    try:
-        file = os.open(name, os.O_RDONLY | os.O_CLOEXEC, dir_fd=folder)
-    except OSError as error:
-        if error.errno not in _SHUT:
-            raise
-        return b""
-    text = bytearray()
-    try:
-        while len(text) < _MOST and (part := os.read(file, _PART)):
-            text += part
-    except OSError as error:
-        if error.errno not in _SHUT:
-            raise
-    finally:
-        os.close(file)
-    return bytes(text)
+            if file >= 0:
+                os.close(file)
 
 
 def _facts(pid: int, stat: bytes, owner: int) -> ProcessFacts | None:
