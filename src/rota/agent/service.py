@@ -8,10 +8,11 @@ and the `Served` that says what is advertised now.
 from __future__ import annotations
 
 import asyncio
+import importlib
 import os
 from collections.abc import Coroutine, Mapping
 from contextlib import AsyncExitStack, suppress
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from rota.agent import config, health
 from rota.agent.config import ConfigRefused, Served
@@ -23,9 +24,11 @@ from rota.agent.watch import ConfigWatch
 from rota.config.load import Loaded
 from rota.errors import GpuError, KubeletError
 from rota.gpu.health import Change, HealthTracker, XidFilter
-from rota.kubelet.manager import PluginManager
-from rota.kubelet.pod_resources import ids_in_use
 from rota.model import Inventory
+
+if TYPE_CHECKING:
+    from rota.agent.turns import Turns
+    from rota.kubelet.manager import PluginManager
 
 RETRY_GPU = 10.0
 """Seconds between looks for a GPU under `failOnInitError: false`."""
@@ -47,6 +50,7 @@ class Agent:
         self._served = Served()
         self._watch: ConfigWatch | None = None
         self._manager: PluginManager | None = None
+        self._turns: Turns | None = None
         self._tracker = HealthTracker(())
         self._generation = 0
         self._refused = 0
@@ -87,6 +91,7 @@ class Agent:
         """What is served now, as plain values. Safe from any thread."""
         manager = self._manager
         statuses = manager.status() if manager else ()
+        no_turns = self._turns.off if self._turns else {}
         return {
             "node": self._settings.node,
             "emulated": self._inventory.emulated,
@@ -100,7 +105,7 @@ class Agent:
             },
             "gpus": [
                 {"index": gpu.index, "uuid": gpu.uuid, "product": gpu.product,
-                 "healthy": self._tracker.healthy(gpu.uuid)}
+                 "healthy": self._tracker.healthy(gpu.uuid), "no_turns": no_turns.get(gpu.uuid, "")}
                 for gpu in self._inventory.gpus
             ],
             "resources": [
@@ -123,7 +128,8 @@ class Agent:
         told = ""
         while not self._stop.is_set():
             try:
-                return await asyncio.to_thread(self._look)
+                opening = asyncio.to_thread(self._look)
+                return (await asyncio.gather(opening, asyncio.to_thread(_import_grpc)))[0]
             except GpuError as error:
                 if loaded.config.flags.fail_on_init_error:
                     raise
@@ -150,6 +156,9 @@ class Agent:
 
     async def _begin(self, stack: AsyncExitStack, hardware: Hardware, loaded: Loaded) -> None:
         """Serve for the first time; here a config that does not fit is the end."""
+        from rota.kubelet.manager import PluginManager
+        from rota.kubelet.pod_resources import ids_in_use
+
         xids = XidFilter.from_env(self._settings.environ)
         for word in xids.malformed:
             self._log.warning("health checks: not understood, ignored", word=word)
@@ -164,15 +173,34 @@ class Agent:
             log=self._log,
         )
         stack.push_async_callback(self._manager.stop)
+        self._turns = self._make_turns(hardware)
         await self._apply(loaded)
 
+    def _make_turns(self, hardware: Hardware) -> Turns:
+        from rota.agent.turns import Turns
+        from rota.clients.sightings import Place
+        from rota.kubelet.pod_resources import list_pods
+
+        return Turns(
+            hardware.door,
+            self._inventory,
+            Place.of(self._settings.kubelet_dir),
+            self._settings.run_dir,
+            emulated=self._settings.emulated_gpu if self._inventory.emulated else None,
+            log=self._log,
+            lister=lambda: list_pods(self._settings.pod_resources),
+            spawn=not self._settings.gatekeeper_elsewhere,
+        )
+
     async def _until_stopped(self, hardware: Hardware) -> None:
-        door, tracker, watch = hardware.door, self._tracker, self._watch
+        door, tracker, watch, turns = hardware.door, self._tracker, self._watch, self._turns
+        assert turns is not None
         async with asyncio.TaskGroup() as group:
             tasks = [
                 self._keep("health", lambda: self._errors(hardware)),
                 self._keep("recovery", lambda: health.watch_recovery(door, tracker, self._changed)),
                 self._keep("reload", self._reloads),
+                self._keep("turns", turns.run),
             ]
             if watch is not None:
                 tasks.append(self._keep("config", lambda: watch.follow(self._try)))
@@ -220,6 +248,8 @@ class Agent:
             await self._manager.serve(served.plan.resources, served.config, self._inventory)
         except KubeletError as error:
             self._log.error("not served yet; trying on", reason=str(error))
+        if self._turns:
+            self._turns.configure(served.config.rota.turns)
         self._served, self._refused_now = served, ""
         self._generation += 1
         names = {resource.name: len(resource.replicas) for resource in served.plan.resources}
@@ -233,3 +263,8 @@ class Agent:
             self._log.info("GPU well again", gpu=change.uuid, reason=change.reason, seconds_out=out)
         else:
             self._log.error("GPU unhealthy", gpu=change.uuid, reason=change.reason)
+
+
+def _import_grpc() -> None:
+    """What speaks with the kubelet takes as long to import as a driver takes to come up."""
+    importlib.import_module("rota.kubelet.manager")

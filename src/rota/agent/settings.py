@@ -53,6 +53,8 @@ class Settings:
     node: str = field(default_factory=default_node)
     listen: str = ""
     emulate: str = ""
+    gatekeeper_elsewhere: bool = False
+    """Somebody else keeps the gatekeeper running (a container of its own)."""
 
     @property
     def pod_resources(self) -> Path:
