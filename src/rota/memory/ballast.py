@@ -154,7 +154,8 @@ def plan(standings: Sequence[Standing], free: int, held: int, grain: Grain) -> P
     needed = _needed(open_to, grain)
     left = max(0, min(physical - kept, _bound(open_to, needed)))
     restoring = sum(standing.restoring for standing in open_to)
-    ballast = _whole(physical, left, grain, generous=restoring > 0)
+    alone = bool(open_to) and all(standing.restoring for standing in open_to)
+    ballast = _whole(physical, left, grain, generous=alone)
     short = max(0, kept + needed - physical)
     return Plan(ballast, physical - ballast, short, physical - ballast >= restoring)
 
