@@ -17,8 +17,10 @@ from rota.errors import RotaError
 
 
 @contextmanager
-def only_agent(folder: Path) -> Iterator[None]:
-    """Hold the folder for as long as the block runs.
+def only_agent(
+    folder: Path, what: str = "plugin folder", option: str = "--kubelet-dir"
+) -> Iterator[None]:
+    """Hold the folder for as long as the block runs; `what` and `option` are what messages name.
 
     Raises:
         RotaError: another agent holds it, or there is no such folder and none can be made.
@@ -28,9 +30,9 @@ def only_agent(folder: Path) -> Iterator[None]:
         descriptor = os.open(folder, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
     except OSError as error:
         raise RotaError(
-            f"cannot use the plugin folder: {error.strerror}",
+            f"cannot use the {what}: {error.strerror}",
             where=str(folder),
-            hint="run as root, or name another folder with --kubelet-dir",
+            hint=f"run as root, or name another folder with {option}",
         ) from None
     try:
         fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)

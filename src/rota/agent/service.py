@@ -11,7 +11,7 @@ import asyncio
 import importlib
 import os
 from collections.abc import Coroutine, Mapping
-from contextlib import AsyncExitStack, suppress
+from contextlib import AbstractContextManager, AsyncExitStack, suppress
 from typing import TYPE_CHECKING, Any
 
 from rota.agent import config, health
@@ -72,7 +72,7 @@ class Agent:
                 `failOnInitError`, another agent, no plugin folder.
         """
         async with AsyncExitStack() as stack:
-            stack.enter_context(only_agent(self._settings.kubelet_dir))
+            stack.enter_context(self._only())
             self._log.info("starting", node=self._settings.node, pid=os.getpid())
             if self._settings.config is not None:
                 self._watch = ConfigWatch(self._settings.config)
@@ -129,7 +129,7 @@ class Agent:
         while not self._stop.is_set():
             try:
                 opening = asyncio.to_thread(self._look)
-                return (await asyncio.gather(opening, asyncio.to_thread(_import_grpc)))[0]
+                return (await asyncio.gather(opening, asyncio.to_thread(self._warm)))[0]
             except GpuError as error:
                 if loaded.config.flags.fail_on_init_error:
                     raise
@@ -156,15 +156,28 @@ class Agent:
 
     async def _begin(self, stack: AsyncExitStack, hardware: Hardware, loaded: Loaded) -> None:
         """Serve for the first time; here a config that does not fit is the end."""
-        from rota.kubelet.manager import PluginManager
-        from rota.kubelet.pod_resources import ids_in_use
-
         xids = XidFilter.from_env(self._settings.environ)
         for word in xids.malformed:
             self._log.warning("health checks: not understood, ignored", word=word)
         self._tracker = HealthTracker((gpu.uuid for gpu in self._inventory.gpus), xids)
         if self._inventory.emulated:
             self._log.warning("the GPU is emulated", gpus=len(self._inventory.gpus))
+        await self._connect(stack, hardware)
+        self._turns = self._make_turns(hardware)
+        await self._apply(loaded)
+
+    def _only(self) -> AbstractContextManager[None]:
+        return only_agent(self._settings.kubelet_dir)
+
+    def _warm(self) -> None:
+        """Import what speaks with the kubelet: that takes as long as a driver takes to come up."""
+        importlib.import_module("rota.kubelet.manager")
+
+    async def _connect(self, stack: AsyncExitStack, hardware: Hardware) -> None:
+        """Make what gives replicas to programs; it serves from the first `_serve` on."""
+        from rota.kubelet.manager import PluginManager
+        from rota.kubelet.pod_resources import ids_in_use
+
         self._manager = PluginManager(
             self._settings.kubelet_dir,
             in_use=lambda: ids_in_use(self._settings.pod_resources),
@@ -173,8 +186,13 @@ class Agent:
             log=self._log,
         )
         stack.push_async_callback(self._manager.stop)
-        self._turns = self._make_turns(hardware)
-        await self._apply(loaded)
+
+    async def _serve(self, served: Served) -> None:
+        assert self._manager is not None
+        try:
+            await self._manager.serve(served.plan.resources, served.config, self._inventory)
+        except KubeletError as error:
+            self._log.error("not served yet; trying on", reason=str(error))
 
     def _make_turns(self, hardware: Hardware) -> Turns:
         from rota.agent.turns import Turns
@@ -241,13 +259,9 @@ class Agent:
 
     async def _apply(self, loaded: Loaded) -> None:
         served = config.fit(loaded, self._inventory, str(self._settings.config or ""))
-        assert self._manager is not None
         for finding in served.findings:
             log_finding(self._log, finding)
-        try:
-            await self._manager.serve(served.plan.resources, served.config, self._inventory)
-        except KubeletError as error:
-            self._log.error("not served yet; trying on", reason=str(error))
+        await self._serve(served)
         if self._turns:
             self._turns.configure(served.config.rota.turns)
         self._served, self._refused_now = served, ""
@@ -255,16 +269,14 @@ class Agent:
         names = {resource.name: len(resource.replicas) for resource in served.plan.resources}
         self._log.info("config served", generation=self._generation, replicas=names)
 
-    def _changed(self, change: Change) -> None:
+    def _pass_on(self, change: Change) -> None:
         assert self._manager is not None
         self._manager.set_health(change.uuid, change.healthy, change.reason)
+
+    def _changed(self, change: Change) -> None:
+        self._pass_on(change)
         if change.healthy:
             out = round(change.seconds_out, 1)
             self._log.info("GPU well again", gpu=change.uuid, reason=change.reason, seconds_out=out)
         else:
             self._log.error("GPU unhealthy", gpu=change.uuid, reason=change.reason)
-
-
-def _import_grpc() -> None:
-    """What speaks with the kubelet takes as long to import as a driver takes to come up."""
-    importlib.import_module("rota.kubelet.manager")
