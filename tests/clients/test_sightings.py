@@ -117,6 +117,19 @@ def test_a_job_that_comes_claims_its_processes_at_once(
     assert owners(sightings, 2 * YOUNG + 0.1, (job,)) == [Owner(job="night", user="ann")]
 
 
+def test_what_is_left_of_a_job_is_no_part_of_the_next_one_with_its_name(
+    proc: FakeProc, door: Callable[..., FakeDoor], make: Make
+) -> None:
+    root = proc.add(started=3)
+    pid = proc.add(root)
+    sightings = make(door(a=[pid]))
+    job = LocalJob("night", "ann", 1, ProcessKey(root, 3), ())
+    assert owners(sightings, 0.0, (job,)) == [Owner(job="night", user="ann")]
+    assert owners(sightings, 0.1, ()) == [Owner(job="night", user="ann")]
+    later = LocalJob("night", "bob", 2, ProcessKey(proc.add(), 1000), ())
+    assert owners(sightings, 0.2, (later,)) == [Owner()]
+
+
 def test_a_driver_that_is_silent_about_a_gpu_leaves_what_it_told_last(
     proc: FakeProc, door: Callable[..., FakeDoor], make: Make
 ) -> None:

@@ -17,7 +17,7 @@ from rota.clients import watch
 from rota.clients.picture import LocalJob, Picture, ProcessKey, Why
 from rota.clients.processes import Processes
 from rota.clients.sightings import Place, Sightings
-from rota.clients.watch import PERIOD, ClientWatch
+from rota.clients.watch import ClientWatch
 from rota.errors import KubeletError
 from rota.kubelet.pod_resources import PodAllocation
 from rota.model import Replica
@@ -115,10 +115,6 @@ async def start(proc: FakeProc, logs: FakeLogs) -> AsyncIterator[Start]:
         task.cancel()
         with contextlib.suppress(asyncio.CancelledError):
             await task
-
-
-def test_newcomers_are_looked_for_every_tenth_of_a_second() -> None:
-    assert PERIOD <= 0.1
 
 
 async def test_the_first_picture_knows_what_the_kubelet_says(

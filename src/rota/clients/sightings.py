@@ -110,9 +110,7 @@ class Sightings:
         """
         silent = self._ask()
         if self._jobs != tuple(jobs):
-            self._jobs = tuple(jobs)
-            for known in self._known.values():
-                known.again = now
+            self._jobs_changed(tuple(jobs), now)
         pids = sorted({pid for pids in self._pids.values() for pid in pids})
         found = {pid: one for pid in pids if (one := self._sighting(pid, now))}
         seen = {
@@ -123,6 +121,15 @@ class Sightings:
         self._known = {key: known for key, known in self._known.items() if key in here}
         young = {key for key, known in self._known.items() if now - known.first < YOUNG}
         return Look(seen, frozenset(young), silent)
+
+    def _jobs_changed(self, jobs: tuple[LocalJob, ...], now: float) -> None:
+        """Ask again whose each process is, also those of a job whose name another job has now."""
+        fresh = {job.name for job in jobs if job not in self._jobs}
+        self._jobs = jobs
+        for key, known in list(self._known.items()):
+            known.again = now
+            if known.sighting.owner.job in fresh:
+                del self._known[key]
 
     def _ask(self) -> dict[str, str]:
         """Ask the driver for the pids on each GPU; why it did not tell, where it did not."""
