@@ -1,8 +1,8 @@
 """Keeps the picture of who is on the GPUs, and says when it changes.
 
-Some ten times a second the driver is asked for its processes (0.1 ms a GPU); the kubelet only when
-a process comes that no answer of it explains, and every ten seconds. Looking has a thread, and asking
-the kubelet a task of its own: a kubelet that hangs delays no newcomer.
+Some ten times a second the driver is asked for its processes (0.1 ms a GPU), the kubelet only when
+a process comes that no answer of it explains, and every ten seconds. Looking has a thread, and
+asking the kubelet a task of its own: a kubelet that hangs delays no newcomer.
 """
 
 from __future__ import annotations
