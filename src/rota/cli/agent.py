@@ -68,6 +68,10 @@ def nvidia_flags(function: F) -> F:
     "--log-level", type=click.Choice(["debug", "info", "warning", "error"]), default="info",
     show_default=True,
 )  # fmt: skip
+@click.option(
+    "--gatekeeper-elsewhere", is_flag=True,
+    help="`rota gatekeeper` runs in a container of its own; start none.",
+)  # fmt: skip
 @click.option("--with-parent", is_flag=True, hidden=True, help="End when the parent process ends.")
 @nvidia_flags
 def command(
@@ -82,6 +86,7 @@ def command(
     listen: str,
     log: Literal["console", "json"],
     log_level: str,
+    gatekeeper_elsewhere: bool,
     with_parent: bool,
     **flags: object,
 ) -> None:
@@ -95,8 +100,9 @@ def command(
     folder = kubelet_dir or (kubelet_socket.parent if kubelet_socket else KUBELET_DIR)
     given = {name: value for name, value in flags.items() if value not in (None, ())}
     settings = Settings(
-        config, config_key, given, dict(os.environ), folder, cdi_dir, run_dir, node, listen, emulate
-    )
+        config, config_key, given, dict(os.environ), folder, cdi_dir, run_dir, node, listen, emulate,
+        gatekeeper_elsewhere,
+    )  # fmt: skip
     sys.exit(asyncio.run(serve(settings, log, log_level)))
 
 

@@ -20,6 +20,8 @@ COMMANDS: Mapping[str, str] = {
     "check": "Read configs and manifests, and explain each mistake.",
     "devices": "Show the GPUs here and the replicas that a config makes of them.",
     "agent": "Serve this node's GPUs to its kubelet.",
+    "gatekeeper": "Run the turns, where the agent is another container.",
+    "turns": "Show whose turn it was, for how long, and why it ended.",
 }
 """Name → summary. The command `x` is `rota.cli.x.command`."""
 

@@ -3,13 +3,28 @@
 from __future__ import annotations
 
 import sys
+import time
+from collections import deque
 from collections.abc import Iterable, Mapping
+from contextlib import suppress
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 from rota.demo.report import PodUse, Usage
 from rota.demo.stage import Stage
+from rota.demo.timeline import lane
+from rota.errors import RotaError
+from rota.gatekeeper.client import read_turns
 from rota.kubelet.embedded import ContainerSpec, PodSpec, PodStatus
+from rota.scheduling.log import Turn
+
+CONTAINER = "cuda-container"
+
+SHOWN = 2.0
+"""Seconds of turns that are drawn."""
+
+LANE = 40
+"""Characters that they are drawn with."""
 
 LARGEST = 3
 """Pods hold 1, 2 or 3 parts of memory, so that their bars differ."""
@@ -17,7 +32,7 @@ LARGEST = 3
 
 def pod(name: str, resource: str, count: int, command: tuple[str, ...]) -> PodSpec:
     """A pod of one container that asks for so many replicas."""
-    container = ContainerSpec("cuda-container", command, limits={resource: count})
+    container = ContainerSpec(CONTAINER, command, limits={resource: count})
     return PodSpec(name, (container,), restart_policy="Never", termination_grace_seconds=3)
 
 
@@ -62,11 +77,16 @@ class Meter:
     Attributes:
         stage: where they run.
         begin: each pod's GPU seconds when it was first seen.
+        before: and at the last sample.
+        turns: those of the last seconds.
+        next: number of the first turn that is not among them yet.
     """
 
     stage: Stage
     begin: dict[str, float] = field(default_factory=dict)
     before: dict[str, float] = field(default_factory=dict)
+    turns: deque[Turn] = field(default_factory=lambda: deque(maxlen=256))
+    next: int = 0
 
     def sample(self, seconds: float) -> Usage:
         """Every pod now; `part` is of the `seconds` since the last sample."""
@@ -86,6 +106,23 @@ class Meter:
             )
         whole = max(gpu.memory_bytes for gpu in self.stage.inventory.gpus)
         return Usage(tuple(uses), seconds, whole)
+
+    def with_lanes(self, usage: Usage) -> Usage:
+        """The same sample with each pod's turns of the last seconds drawn, if there are any."""
+        with suppress(RotaError):
+            self.next, page = read_turns(self.stage.folder / "run", self.next)
+            self.turns.extend(page)
+        now = time.monotonic()
+        if not any(turn.end > now - SHOWN for turn in self.turns):
+            return usage
+        lanes = (
+            lane(self.turns, f"default/{pod.name}/{CONTAINER}", now - SHOWN, now, LANE)
+            for pod in usage.pods
+        )
+        shown = tuple(
+            replace(pod, lane=drawn) for pod, drawn in zip(usage.pods, lanes, strict=True)
+        )
+        return replace(usage, pods=shown)
 
     def average(self, usage: Usage, seconds: float) -> Usage:
         """The same sample with each pod's part of the GPU over all `seconds`."""

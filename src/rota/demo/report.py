@@ -5,6 +5,9 @@ from __future__ import annotations
 from dataclasses import asdict, dataclass, field
 from typing import Any
 
+SHOWN_ONLY = ("part", "lane")
+"""What of a pod is for the eye, and not in the document."""
+
 
 @dataclass(frozen=True, slots=True)
 class Step:
@@ -34,6 +37,7 @@ class PodUse:
         gpu_seconds: GPU time that its processes used while it was watched.
         memory_bytes: GPU memory that its processes hold.
         part: of the GPU's time, in the last sample, 0 to 1.
+        lane: its last turns, drawn; empty where there are no turns.
     """
 
     name: str
@@ -42,6 +46,7 @@ class PodUse:
     gpu_seconds: float = 0.0
     memory_bytes: int = 0
     part: float = 0.0
+    lane: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -70,7 +75,7 @@ class Report:
 
     def to_json(self) -> dict[str, Any]:
         """Plain values, ready for `json.dumps`."""
-        pods = [{k: v for k, v in asdict(pod).items() if k != "part"} for pod in self.pods]
+        pods = [{k: v for k, v in asdict(pod).items() if k not in SHOWN_ONLY} for pod in self.pods]
         for pod in pods:
             pod["gpu_seconds"] = round(pod["gpu_seconds"], 3)
         steps = [asdict(step) | {"seconds": round(step.seconds, 3)} for step in self.steps]

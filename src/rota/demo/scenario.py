@@ -7,26 +7,32 @@ step that fails ends the demo, but never the cleaning up.
 from __future__ import annotations
 
 import asyncio
+import json
 import time
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
 
+from rota.config.document import read_documents
 from rota.config.load import ConfigError, Loaded, load_text
 from rota.demo import pods
 from rota.demo.pods import Meter
-from rota.demo.report import Report, Step
+from rota.demo.report import Report, Step, Usage
 from rota.demo.screen import Screen, gib
 from rota.demo.stage import Stage, set_up
 from rota.errors import RotaError
 from rota.kubelet.embedded import PodStatus
 from rota.model import Inventory, Resource
 from rota.replicas.plan import plan
+from rota.scheduling.log import jain
 
 WATCHED = 5.0
 """Seconds for which the pods are watched."""
 
-SAMPLE = 0.5
+SLICED = 3.0
+"""Seconds for which they are watched under the driver's own slicing."""
+
+SAMPLE = 0.25
 """Seconds between samples."""
 
 READY = 20.0
@@ -125,8 +131,10 @@ class Demo:
             detail += [f"{s.name:<12} {pods.replica_of(s)}" for s in _running(stage)]
         async with self._step("fifth", "one pod more") as detail:
             await self._one_more(stage, resource, len(names), detail)
-        async with self._step("usage", "what each pod uses") as detail:
-            await self._watch(stage, detail)
+        async with self._step("usage", "turns: one at a time") as detail:
+            turns = await self._watch(stage, detail)
+        async with self._step("slicing", "the driver's own slicing") as detail:
+            await self._slice(stage, turns, detail)
         async with self._step("edit", "edit to 2, and back") as detail:
             await self._edit(stage, resource, detail)
         async with self._step("rollback", "rollback") as detail:
@@ -192,20 +200,36 @@ class Demo:
         )
         detail.append(f"{name} waits: {_status(stage, name).message}")
 
-    async def _watch(self, stage: Stage, detail: list[str]) -> None:
+    async def _watch(self, stage: Stage, detail: list[str]) -> Usage:
+        usage = await self._measure(stage, WATCHED)
+        self.report.pods = usage.pods
+        detail.append(f"{_summary(usage)}; each pod's last {pods.SHOWN:.0f} s on the right")
+        return usage
+
+    async def _measure(self, stage: Stage, seconds: float) -> Usage:
+        """Watch all pods for so long; the result is over the whole time."""
         meter = Meter(stage)
         started = last = time.monotonic()
-        meter.sample(0.0)
-        while last - started < WATCHED:
+        usage = meter.sample(0.0)
+        while last - started < seconds:
             await asyncio.sleep(SAMPLE)
             now = time.monotonic()
             usage = meter.sample(now - last)
             last = now
-            self.screen.usage(usage)
-        self.report.pods = usage.pods
-        self.screen.usage(meter.average(usage, last - started))
-        total = sum(use.gpu_seconds for use in usage.pods)
-        detail.append(f"{total:.2f} GPU seconds in {last - started:.1f} s")
+            self.screen.usage(meter.with_lanes(usage))
+        usage = meter.with_lanes(meter.average(usage, last - started))
+        self.screen.usage(usage)
+        return usage
+
+    async def _slice(self, stage: Stage, turns: Usage, detail: list[str]) -> None:
+        """The same pods under the driver's own slicing, by an edit of the config."""
+        text = stage.config.read_text()
+        stage.config.write_text(_with_mode(text, self.script.file, "driver"))
+        await stage.until_mode("driver")
+        slicing = await self._measure(stage, SLICED)
+        stage.config.write_text(text)
+        await stage.until_mode(_load(text, self.script.file).config.rota.turns.mode)
+        detail.append(f"{_summary(slicing)}; with turns {_summary(turns)}")
 
     async def _edit(self, stage: Stage, resource: Resource, detail: list[str]) -> None:
         before = {status.name: status.container().pid for status in _running(stage)}
@@ -238,6 +262,23 @@ def _load(text: str, file: str) -> Loaded:
         return load_text(text, file)
     except ConfigError as error:
         raise RotaError(str(error)) from None
+
+
+def _summary(usage: Usage) -> str:
+    """The GPU's use in all, and how even it was."""
+    parts = [pod.part for pod in usage.pods if pod.state == "running"]
+    return f"{sum(parts):.2f} of the GPU, Jain {jain(parts):.4f}"
+
+
+def _with_mode(text: str, file: str, mode: str) -> str:
+    """The same config with another `rota.turns.mode`."""
+    root = read_documents(text, file)[0].plain()
+    assert isinstance(root, dict)
+    rota = root.get("rota")
+    rota = rota if isinstance(rota, dict) else {}
+    turns = rota.get("turns")
+    turns = turns if isinstance(turns, dict) else {}
+    return json.dumps(root | {"rota": rota | {"turns": turns | {"mode": mode}}})
 
 
 def _sentence(resource: Resource) -> str:

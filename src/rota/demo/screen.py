@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from typing import Protocol
 
 from rich.console import Console, Group, RenderableType
@@ -12,6 +13,9 @@ from rich.text import Text
 from rota.demo.report import PodUse, Report, Step, Usage
 
 WIDTH = 24
+
+COLOURS = ("#56b4e9", "#e69f00", "#009e73", "#cc79a7", "#f0e442", "#0072b2", "#d55e00", "grey74")
+"""Okabe and Ito's, which can be told apart by the colour-blind."""
 
 COLUMN = 25
 """Characters that the titles of the steps have."""
@@ -128,9 +132,14 @@ class Plain(Silent):
 
 
 def _plain_use(pod: PodUse, whole: int) -> str:
-    busy = f"GPU {bar(pod.part, 16, ascii_only=True)} {pod.part:4.0%}"
-    memory = f"memory {bar(pod.memory_bytes / whole, 16, ascii_only=True)}"
-    return f"{pod.name:<12} {busy}  {memory} {gib(pod.memory_bytes)}"
+    busy = f"GPU {bar(pod.part, 10, ascii_only=True)} {pod.part:4.0%}"
+    lane = f"  {plain_lane(pod.lane)}" if pod.lane else ""
+    return f"{pod.name:<12} {busy}  {gib(pod.memory_bytes)}{lane}"
+
+
+def plain_lane(lane: str) -> str:
+    """A lane in ASCII."""
+    return lane.translate(str.maketrans("█▌·", "#+."))
 
 
 class Terminal:
@@ -199,18 +208,15 @@ class Terminal:
 
     def _bars(self, usage: Usage) -> RenderableType:
         table = Table(box=None, pad_edge=False, padding=(0, 1), show_header=False)
-        for pod in usage.pods:
-            if pod.state != "running":
-                continue
-            table.add_row(
-                Text("   " + pod.name),
-                Text("GPU", style="dim"),
-                Text(bar(pod.part, 16, ascii_only=self._ascii), style="cyan"),
-                Text(f"{pod.part:4.0%}"),
-                Text("mem", style="dim"),
-                Text(
-                    bar(pod.memory_bytes / usage.memory_bytes, 10, ascii_only=self._ascii), "blue"
-                ),
-                Text(gib(pod.memory_bytes)),
-            )
+        for number, pod in enumerate(usage.pods):
+            if pod.state == "running":
+                table.add_row(*self._cells(pod, usage.memory_bytes, COLOURS[number % len(COLOURS)]))
         return table
+
+    def _cells(self, pod: PodUse, whole: int, colour: str) -> Iterator[Text]:
+        yield Text("   " + pod.name)
+        yield Text(bar(pod.part, 8, ascii_only=self._ascii), colour)
+        yield Text(f"{pod.part:4.0%}")
+        yield Text(bar(pod.memory_bytes / whole, 6, ascii_only=self._ascii), "grey62")
+        yield Text(gib(pod.memory_bytes))
+        yield Text(plain_lane(pod.lane) if self._ascii else pod.lane, colour)

@@ -20,6 +20,7 @@ from pathlib import Path
 
 from rota.agent.doors import attach_inventory
 from rota.errors import RotaError
+from rota.gatekeeper.client import ask
 from rota.gpu.doors import InventoryDoor
 from rota.kubelet.embedded import EmbeddedKubelet, Timing
 from rota.model import Inventory
@@ -91,6 +92,23 @@ class Stage:
         if self.door is None:
             self.door = attach_inventory(self.emulate, self.folder / "run")
         return self.door
+
+    async def until_mode(self, mode: str) -> None:
+        """Wait until the gatekeeper runs turns in this mode.
+
+        Raises:
+            RotaError: it does not, or there is no gatekeeper.
+        """
+
+        def is_mode() -> bool:
+            with suppress(RotaError):
+                return bool(ask(self.folder / "run", {"op": "state"})["mode"] == mode)
+            return self._agent_ended()
+
+        try:
+            await self.kubelet.wait_until(is_mode, START)
+        except RotaError:
+            raise self._lost(f"the turns' mode did not become {mode}") from None
 
     @property
     def agent_pid(self) -> int:

@@ -1,0 +1,71 @@
+"""`rota turns`: the turn log, as it stands or as it grows."""
+
+from __future__ import annotations
+
+import json
+import time
+from collections.abc import Iterable, Iterator
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import click
+
+from rota.agent.settings import default_run_dir
+
+if TYPE_CHECKING:
+    from rota.scheduling.log import Turn
+
+LOOK = 0.25
+"""Seconds between two looks for new turns."""
+
+HEADER = f"{'AGO':>9}  {'TURN':>8}  {'WAITED':>8}  {'CLOSING':>8}  {'WHY':<9}  CLIENT"
+
+
+@click.command()
+@click.option(
+    "--run-dir", type=click.Path(path_type=Path), default=default_run_dir,
+    help="The agent's folder.  [default: /run/rota for root]",
+)  # fmt: skip
+@click.option("--follow", is_flag=True, help="Go on with turns as they end.")
+@click.option(
+    "--last", type=click.IntRange(1), default=20, show_default=True, help="So many turns."
+)
+@click.option("-o", "--output", type=click.Choice(["table", "json"]), default="table",
+              show_default=True, help="How to show them; json is one object a line.")  # fmt: skip
+def command(run_dir: Path, follow: bool, last: int, output: str) -> None:
+    """Show whose turn it was: when, for how long, why it ended, and how long it was waited for."""
+    if output == "table":
+        click.echo(HEADER)
+    for turn in _turns(run_dir, last, follow):
+        click.echo(_json(turn) if output == "json" else _line(turn))
+
+
+def _turns(run_dir: Path, last: int, follow: bool) -> Iterator[Turn]:
+    from rota.gatekeeper.client import read_turns
+
+    number = 0
+    kept: list[Turn] = []
+    while True:
+        number, page = read_turns(run_dir, number)
+        kept += page
+        if not page:
+            break
+        kept = kept[-last:]
+    yield from kept
+    while follow:
+        time.sleep(LOOK)
+        number, page = read_turns(run_dir, number)
+        yield from page
+
+
+def _line(turn: Turn) -> str:
+    ago = time.monotonic() - turn.end
+    lengths: Iterable[float] = (turn.end - turn.start, turn.waited, turn.closing)
+    columns = "  ".join(f"{length * 1000:>5.1f} ms" for length in lengths)
+    return f"{ago:>7.2f} s  {columns}  {turn.why:<9}  {turn.client}"
+
+
+def _json(turn: Turn) -> str:
+    from rota.gatekeeper.messages import turn_message
+
+    return json.dumps(turn_message(turn))
