@@ -17,7 +17,7 @@ from typing import Any
 
 from rota.errors import RotaError
 from rota.gatekeeper.client import Control, NoGatekeeper, no_gatekeeper
-from rota.gatekeeper.doors import gate_door
+from rota.gatekeeper.doors import gate_door, let_go
 from rota.gatekeeper.journal import Journal
 from rota.gatekeeper.messages import Node, node_message, parse_turn
 from rota.gatekeeper.process import only_gatekeeper
@@ -54,7 +54,8 @@ class Supervisor:
         self.problem = "not started"
         self.starts = 0
         self._runtime, self._emulated, self._spawn = runtime, emulated, spawn
-        self._rescue = Rescue(Journal(runtime), gate_door(emulated))
+        self._gates = gate_door(emulated)
+        self._rescue = Rescue(Journal(runtime), self._gates)
         self._node = Node()
         self._control: Control | None = None
         self._child: subprocess.Popen[bytes] | None = None
@@ -172,7 +173,7 @@ class Supervisor:
     def _see_it_off(self) -> None:
         child, self._child = self._child, None
         if child:
-            child.terminate()
+            child.terminate()  # also one that nobody has reached yet
             try:
                 child.wait(5)
             except subprocess.TimeoutExpired:
@@ -180,6 +181,7 @@ class Supervisor:
                 child.wait()
         if self._spawn:
             self._open_all()
+        let_go(self._gates)
 
 
 async def _answered(answer: asyncio.Future[dict[str, Any]]) -> bool:
