@@ -1,15 +1,16 @@
-"""The demo's pods: what they run, whose GPU process is whose, and what each of them uses."""
+"""The demo's pods: what they run, and what each of them uses."""
 
 from __future__ import annotations
 
 import sys
 import time
-from collections import deque
-from collections.abc import Iterable, Mapping
+from collections import defaultdict, deque
+from collections.abc import Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, field, replace
-from pathlib import Path
 
+from rota.clients.join import Sighting
+from rota.clients.sightings import Place, Sightings
 from rota.demo.report import PodUse, Usage
 from rota.demo.stage import Stage
 from rota.demo.timeline import lane
@@ -48,28 +49,6 @@ def memory_of(index: int, gpu_memory: int, pods: int) -> int:
     return (1 + index % LARGEST) * part
 
 
-def children() -> Mapping[int, int]:
-    """Every process of this machine with its parent, from /proc."""
-    parents: dict[int, int] = {}
-    for entry in Path("/proc").iterdir():
-        if entry.name.isdecimal():
-            try:
-                fields = (entry / "stat").read_text(errors="replace").rpartition(")")[2].split()
-                parents[int(entry.name)] = int(fields[1])
-            except (OSError, IndexError, ValueError):
-                continue
-    return parents
-
-
-def owner(pid: int, mains: Mapping[int, str], parents: Mapping[int, int]) -> str:
-    """The pod whose main process is `pid` or above it; empty where there is none."""
-    while pid > 1:
-        if pid in mains:
-            return mains[pid]
-        pid = parents.get(pid, 0)
-    return ""
-
-
 @dataclass(slots=True)
 class Meter:
     """Measures pods from sample to sample.
@@ -80,6 +59,7 @@ class Meter:
         before: and at the last sample.
         turns: those of the last seconds.
         next: number of the first turn that is not among them yet.
+        sightings: tells whose the processes are; made when the GPU is there.
     """
 
     stage: Stage
@@ -87,11 +67,12 @@ class Meter:
     before: dict[str, float] = field(default_factory=dict)
     turns: deque[Turn] = field(default_factory=lambda: deque(maxlen=256))
     next: int = 0
+    sightings: Sightings | None = None
 
     def sample(self, seconds: float) -> Usage:
         """Every pod now; `part` is of the `seconds` since the last sample."""
         statuses = self.stage.kubelet.pods()
-        seconds_of, memory_of = self._by_pod(statuses)
+        seconds_of, memory_of = self._by_pod()
         uses = []
         for status in statuses:
             total = seconds_of.get(status.name, 0.0)
@@ -129,20 +110,25 @@ class Meter:
         whole = (replace(pod, part=pod.gpu_seconds / seconds) for pod in usage.pods)
         return replace(usage, pods=tuple(whole), seconds=seconds)
 
-    def _by_pod(self, statuses: Iterable[PodStatus]) -> tuple[dict[str, float], dict[str, int]]:
-        mains = {s.container().pid: s.name for s in statuses}
-        known = {pid: name for pid, name in mains.items() if pid is not None}
-        parents = children()
-        seconds: dict[str, float] = {}
-        memory: dict[str, int] = {}
-        for gpu in self.stage.inventory.gpus:
-            for pid, used in self.stage.gpu.accounts(gpu.uuid).items():
-                if name := owner(pid, known, parents):
-                    seconds[name] = seconds.get(name, 0.0) + used
-            for process in self.stage.gpu.processes(gpu.uuid):
-                if name := owner(process.pid, known, parents):
-                    memory[name] = memory.get(name, 0) + process.memory_bytes
+    def _by_pod(self) -> tuple[dict[str, float], dict[str, int]]:
+        """GPU seconds and memory of each pod's processes, on all GPUs."""
+        seconds: defaultdict[str, float] = defaultdict(float)
+        memory: defaultdict[str, int] = defaultdict(int)
+        for gpu, sightings in self._look().items():
+            used = self.stage.gpu.accounts(gpu)
+            held = {each.pid: each.memory_bytes for each in self.stage.gpu.processes(gpu)}
+            for one in sightings:
+                if one.owner.container:
+                    seconds[one.owner.container.pod] += used.get(one.process.pid, 0.0)
+                    memory[one.owner.container.pod] += held.get(one.process.pid, 0)
         return seconds, memory
+
+    def _look(self) -> Mapping[str, Sequence[Sighting]]:
+        if self.sightings is None:
+            gpus = [gpu.uuid for gpu in self.stage.inventory.gpus]
+            place = Place.of(self.stage.kubelet.plugin_socket.parent)
+            self.sightings = Sightings(self.stage.gpu, gpus, place)
+        return self.sightings.look((), time.monotonic()).seen
 
 
 def replica_of(status: PodStatus) -> str:
