@@ -21,6 +21,16 @@ def default_run_dir(environ: Mapping[str, str] = os.environ) -> Path:
     return Path(f"/tmp/rota-{os.geteuid()}")
 
 
+def default_config(environ: Mapping[str, str] = os.environ) -> Path | None:
+    """What a local agent serves if it is told nothing: the user's config, else the machine's."""
+    home = environ.get("XDG_CONFIG_HOME") or (
+        environ.get("HOME", "") and environ["HOME"] + "/.config"
+    )
+    users = [Path(home) / "rota" / "config.yaml"] if home and os.geteuid() else []
+    there = (path for path in (*users, Path("/etc/rota/config.yaml")) if path.is_file())
+    return next(there, None)
+
+
 def default_node(environ: Mapping[str, str] = os.environ) -> str:
     """`$NODE_NAME` as manifests set it, else the host's name."""
     return environ.get("NODE_NAME") or platform.node()

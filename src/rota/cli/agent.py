@@ -9,12 +9,25 @@ import signal
 import sys
 from collections.abc import Callable
 from pathlib import Path
-from typing import Any, Literal, TypeVar
+from typing import TYPE_CHECKING, Any, Literal, TypeVar
 
 import click
 
-from rota.agent.settings import CDI_DIR, KUBELET_DIR, Settings, default_node, default_run_dir
+from rota.agent.settings import (
+    CDI_DIR,
+    KUBELET_DIR,
+    Settings,
+    default_config,
+    default_node,
+    default_run_dir,
+)
+from rota.cli.local_options import NAMES, local_options, local_terms
 from rota.config.flags import TABLE
+
+if TYPE_CHECKING:
+    from rota.agent.local import LocalTerms
+    from rota.agent.logs import Logger
+    from rota.agent.service import Agent
 
 F = TypeVar("F", bound=Callable[..., Any])
 
@@ -73,6 +86,7 @@ def nvidia_flags(function: F) -> F:
     help="`rota gatekeeper` runs in a container of its own; start none.",
 )  # fmt: skip
 @click.option("--with-parent", is_flag=True, hidden=True, help="End when the parent process ends.")
+@local_options
 @nvidia_flags
 def command(
     config: Path | None,
@@ -88,22 +102,29 @@ def command(
     log_level: str,
     gatekeeper_elsewhere: bool,
     with_parent: bool,
-    **flags: object,
+    local: bool,
+    **others: object,
 ) -> None:
-    """Serve this node's GPUs to its kubelet, as a config says.
+    """Serve this node's GPUs to its kubelet, or to local jobs, as a config says.
 
     The config is watched: a good edit is served within a second, a bad one is refused and the last
     good one stays. NVIDIA's flags and their environment variables mean what they mean there.
+
+    With --local there is no kubelet: `rota run` asks for replicas over a socket in the agent's own
+    folder. Its config, if none is named, is ~/.config/rota/config.yaml or /etc/rota/config.yaml.
     """
     if with_parent:
         end_with_parent()
     folder = kubelet_dir or (kubelet_socket.parent if kubelet_socket else KUBELET_DIR)
-    given = {name: value for name, value in flags.items() if value not in (None, ())}
+    terms = local_terms(local, {name: others.pop(name) for name in NAMES})
+    given = {name: value for name, value in others.items() if value not in (None, ())}
+    if local and config is None:
+        config = default_config()
     settings = Settings(
         config, config_key, given, dict(os.environ), folder, cdi_dir, run_dir, node, listen, emulate,
         gatekeeper_elsewhere,
     )  # fmt: skip
-    sys.exit(asyncio.run(serve(settings, log, log_level)))
+    sys.exit(asyncio.run(serve(settings, log, log_level, terms)))
 
 
 def end_with_parent() -> None:
@@ -115,15 +136,19 @@ def end_with_parent() -> None:
         sys.exit(0)
 
 
-async def serve(settings: Settings, form: Literal["console", "json"], level: str) -> int:
+async def serve(
+    settings: Settings,
+    form: Literal["console", "json"],
+    level: str,
+    terms: LocalTerms | None = None,
+) -> int:
     """Run an agent until a signal ends it; the exit code."""
     from rota.agent.config import ConfigRefused
     from rota.agent.logs import log_finding, make_logger
-    from rota.agent.service import Agent
     from rota.errors import RotaError
 
     log = make_logger(form, level)
-    agent = Agent(settings, log)
+    agent = _agent(settings, log, terms)
     loop = asyncio.get_running_loop()
     for number in (signal.SIGTERM, signal.SIGINT):
         loop.add_signal_handler(number, agent.stop)
@@ -139,3 +164,14 @@ async def serve(settings: Settings, form: Literal["console", "json"], level: str
         log.error(error.what, where=error.where, hint=error.hint)
         return error.exit_code
     return 0
+
+
+def _agent(settings: Settings, log: Logger, terms: LocalTerms | None) -> Agent:
+    """A node's agent, or one for local jobs."""
+    if terms is None:
+        from rota.agent.service import Agent
+
+        return Agent(settings, log)
+    from rota.agent.local import LocalAgent
+
+    return LocalAgent(settings, log, terms)

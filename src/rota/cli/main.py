@@ -19,9 +19,13 @@ COMMANDS: Mapping[str, str] = {
     "demo": "Show the whole thing on this machine: one GPU, four pods, a fifth that waits.",
     "check": "Read configs and manifests, and explain each mistake.",
     "devices": "Show the GPUs here and the replicas that a config makes of them.",
-    "agent": "Serve this node's GPUs to its kubelet.",
+    "agent": "Serve this node's GPUs to its kubelet, or to local jobs.",
     "gatekeeper": "Run the turns, where the agent is another container.",
     "turns": "Show whose turn it was, for how long, and why it ended.",
+    "run": "Run a command on a share of a GPU, in line if there is no room.",
+    "ps": "List the local jobs: what they hold, and who waits.",
+    "stop": "End a local job.",
+    "completion": "Print what makes a shell complete rota's commands.",
 }
 """Name → summary. The command `x` is `rota.cli.x.command`."""
 

@@ -56,11 +56,12 @@ PLACES: Table[str, tuple[str, ...]] = {
         "sharedDevicesAllocationPolicy",
     ),
     "flags.gfd": ("oneshot", "noTimestamp", "sleepInterval", "outputFile", "machineTypeFile"),
-    "rota": ("turns", "allocation", "memory", "paging"),
+    "rota": ("turns", "allocation", "memory", "paging", "jobs"),
     "rota.turns": ("mode", "quantum", "minimum", "unmanaged"),
     "rota.allocation": ("policy", "spread"),
     "rota.memory": ("limit", "enforce", "reserve", "oversubscribe", "evict", "hints"),
     "rota.paging": ("enabled", "idleAfter", "hostMemory"),
+    "rota.jobs": ("quota", "quotas"),
 }
 """Every place of a config → the keys that stand there."""
 

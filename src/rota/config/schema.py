@@ -134,6 +134,19 @@ class Paging:
 
 
 @dataclass(frozen=True, slots=True)
+class Jobs:
+    """`rota.jobs`: local jobs only.
+
+    Attributes:
+        quota: the most replicas that one user's jobs hold at a time; None for no limit.
+        quotas: the same for users of these names.
+    """
+
+    quota: int | None = None
+    quotas: tuple[tuple[str, int | None], ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
 class RotaSettings:
     """The key `rota`."""
 
@@ -141,6 +154,7 @@ class RotaSettings:
     allocation: Allocation = field(default_factory=Allocation)
     memory: Memory = field(default_factory=Memory)
     paging: Paging = field(default_factory=Paging)
+    jobs: Jobs = field(default_factory=Jobs)
 
 
 @dataclass(frozen=True, slots=True)

@@ -19,7 +19,7 @@ from rota.config.quantities import (
 )
 from rota.config.report import Report, did_you_mean
 from rota.config.scalars import shorten
-from rota.config.schema import Allocation, Memory, Paging, RotaSettings, Turns
+from rota.config.schema import Allocation, Jobs, Memory, Paging, RotaSettings, Turns
 from rota.config.tree import Entry, Node, Scalar
 
 _Reader = Callable[[Node, str, Report], Any]
@@ -34,16 +34,21 @@ def read_settings(node: Node | None, report: Report) -> RotaSettings:
     allocation = _section(found.get("allocation"), "rota.allocation", report)
     memory = _section(found.get("memory"), "rota.memory", report)
     paging = _section(found.get("paging"), "rota.paging", report)
+    jobs = _section(found.get("jobs"), "rota.jobs", report)
     settings = RotaSettings(
         turns=_turns(turns),
         allocation=Allocation(**_plain(allocation)),
         memory=Memory(**_plain(memory)),
         paging=_paging(paging),
+        jobs=Jobs(**_plain(jobs)),
     )
     _check_turns(turns, settings.turns, report)
     _check_memory(memory, settings, report)
     return settings
 
+
+_DEFAULT = "auto"
+"""What a reader gives for a word that means the default."""
 
 _Values = dict[str, tuple[Entry, Any]]
 """Field of the dataclass → the entry and its value."""
@@ -62,7 +67,7 @@ def _section(entry: Entry | None, place: str, report: Report) -> _Values:
 
 
 def _plain(section: _Values) -> dict[str, Any]:
-    return {key: value for key, (_, value) in section.items() if value != "auto"}
+    return {key: value for key, (_, value) in section.items() if value != _DEFAULT}
 
 
 def _turns(section: _Values) -> Turns:
@@ -156,7 +161,7 @@ def _duration(zero: bool) -> _Reader:
 
 def _size_or_auto(node: Node, what: str, report: Report) -> int | str | None:
     if isinstance(node, Scalar) and node.value == "auto":
-        return "auto"
+        return _DEFAULT
     size: int | None = _quantity(node, what, report, parse_size)
     return size
 
@@ -185,6 +190,33 @@ def _factor(node: Node, what: str, report: Report) -> float | None:
     return float(value)
 
 
+def _quota(node: Node, what: str, report: Report) -> int | str | None:
+    """`none`, which is the default, or a number of replicas."""
+    if isinstance(node, Scalar) and node.value == "none":
+        return _DEFAULT
+    count = values.integer(node, what, report)
+    if count is not None and count < 0:
+        message = f"`{what}` is {values.shown(node)}, less than nothing"
+        report.error("bad-value", node.mark, message, "write 0 or more, or none")
+        return None
+    return count
+
+
+def _quotas(node: Node, what: str, report: Report) -> tuple[tuple[str, int | None], ...] | None:
+    block = values.mapping(node, what, report)
+    if block is None:
+        return None
+    read = {entry.key: _quota(entry.value, shorten(entry.key), report) for entry in block.entries}
+    for entry in block.doubles():
+        message = f"`{shorten(entry.key)}` is given more than once; the last one counts"
+        report.warning("double-key", entry.mark, message, "keep one")
+    return tuple(
+        (user, None if count == _DEFAULT else int(count))
+        for user, count in read.items()
+        if count is not None
+    )
+
+
 _READERS: dict[str, _Reader] = {
     "rota.turns.mode": _choice("exclusive", "driver"),
     "rota.turns.quantum": _duration(zero=False),
@@ -201,4 +233,6 @@ _READERS: dict[str, _Reader] = {
     "rota.paging.enabled": values.boolean,
     "rota.paging.idleAfter": _duration(zero=False),
     "rota.paging.hostMemory": _size_or_part,
+    "rota.jobs.quota": _quota,
+    "rota.jobs.quotas": _quotas,
 }

@@ -1,0 +1,231 @@
+"""The agent without a kubelet: gives replicas to local jobs over a control socket.
+
+Everything else (the config that is followed, the health of GPUs, turns) is as on a node. Where it
+was started for one user, it ends itself when nobody has needed it for a while.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import importlib
+import os
+import pwd
+import socket
+from collections.abc import Mapping, Sequence
+from contextlib import AbstractContextManager, AsyncExitStack, suppress
+from dataclasses import dataclass, field, replace
+from typing import TYPE_CHECKING, Any
+
+from rota.agent.config import Served
+from rota.agent.doors import Hardware
+from rota.agent.lock import only_agent
+from rota.agent.logs import Logger
+from rota.agent.service import Agent
+from rota.agent.settings import Settings
+from rota.clients.picture import LocalJob, ProcessKey
+from rota.gpu.health import Change
+from rota.jobs.folder import SOCKET, STATE, prepare
+from rota.jobs.keeper import Keeper
+from rota.jobs.ledger import Pool
+from rota.jobs.server import Access, ControlServer
+from rota.jobs.starting import READY
+from rota.jobs.state import StateFile
+from rota.scheduling.terms import Priority
+
+if TYPE_CHECKING:
+    from rota.agent.turns import Turns, Wish
+
+LOOK = 0.5
+"""Seconds between looks whether anybody needs this agent; a part of its patience if that is less."""
+
+
+@dataclass(frozen=True, slots=True)
+class LocalTerms:
+    """What a local agent is told besides.
+
+    Attributes:
+        access: who may use the control socket.
+        unused: end after so many seconds without a job or a question; None for never.
+        ready_fd: a descriptor that is told, and closed, when the agent listens.
+    """
+
+    access: Access = field(default_factory=Access)
+    unused: float | None = None
+    ready_fd: int | None = None
+
+
+class LocalAgent(Agent):
+    """One agent for local jobs. `run` serves until `stop` is called, or until it is unused."""
+
+    def __init__(self, settings: Settings, log: Logger, terms: LocalTerms | None = None) -> None:
+        """Nothing is opened yet."""
+        super().__init__(settings, log)
+        self._terms = terms or LocalTerms()
+        self._keeper: Keeper | None = None
+        self._server: ControlServer | None = None
+        self._sick: frozenset[str] = frozenset()
+
+    def snapshot(self) -> Mapping[str, Any]:
+        """As an agent's, with jobs in place of what a kubelet is told."""
+        keeper = self._keeper
+        jobs = keeper.jobs if keeper else ()
+        resources = self._served.plan.resources
+        return {
+            **super().snapshot(),
+            "ready": self._server is not None,
+            "resources": [
+                {"name": each.name, "replicas": [{"id": r.id} for r in each.replicas]}
+                for each in resources
+            ],
+            "jobs": [
+                {"id": job.id, "user": job.user, "replicas": [r.id for r in job.replicas]}
+                for job in jobs
+            ],
+        }
+
+    def _only(self) -> AbstractContextManager[None]:
+        prepare(self._settings.run_dir)
+        return only_agent(self._settings.run_dir / "local", "runtime folder", "--run-dir")
+
+    def _warm(self) -> None:
+        importlib.import_module("rota.agent.turns")
+
+    async def _connect(self, stack: AsyncExitStack, hardware: Hardware) -> None:
+        folder = self._settings.run_dir
+        self._keeper = Keeper(
+            Pool(),
+            StateFile(folder / STATE),
+            self._log,
+            extra_env=hardware.environment,
+            changed=self._jobs_changed,
+        )
+        stack.callback(self._keeper.close)
+        await self._keeper.restore()
+
+    async def _serve(self, served: Served) -> None:
+        assert self._keeper is not None
+        self._keeper.refit(pool_of(served, self._log))
+
+    def _pass_on(self, change: Change) -> None:
+        assert self._keeper is not None
+        devices = {d.uuid for d in self._keeper.pool.devices if change.uuid in (d.uuid, d.gpu.uuid)}
+        self._sick = self._sick - devices if change.healthy else self._sick | devices
+        self._keeper.shut(self._sick)
+
+    def _make_turns(self, hardware: Hardware) -> Turns:
+        from rota.agent.turns import Turns
+        from rota.clients.sightings import Place
+
+        assert self._keeper is not None
+        keeper = self._keeper
+        return Turns(
+            hardware.door,
+            self._inventory,
+            Place(),
+            self._settings.run_dir,
+            emulated=self._settings.emulated_gpu if self._inventory.emulated else None,
+            log=self._log,
+            jobs=lambda: local_jobs(keeper),
+            wishes=lambda client: wish_of(keeper, client),
+            spawn=not self._settings.gatekeeper_elsewhere,
+        )
+
+    def _jobs_changed(self) -> None:
+        if self._turns:
+            self._turns.wake()
+
+    async def _until_stopped(self, hardware: Hardware) -> None:
+        assert self._keeper is not None
+        self._server = ControlServer(self._keeper, self._about, self._log)
+        path = self._settings.run_dir / SOCKET
+        await self._server.start(path, self._terms.access)
+        self._log.info("serving local jobs", socket=str(path))
+        tasks = [asyncio.create_task(self._keep("jobs", self._keeper.run))]
+        if self._terms.unused is not None:
+            tasks.append(asyncio.create_task(self._until_unused(self._terms.unused)))
+        try:
+            _tell_ready(self._terms.ready_fd)
+            await super()._until_stopped(hardware)
+        finally:
+            for task in tasks:
+                task.cancel()
+            await self._server.close()
+            path.unlink(missing_ok=True)
+
+    async def _until_unused(self, patience: float) -> None:
+        loop = asyncio.get_running_loop()
+        used = loop.time()
+        while loop.time() - used < patience:
+            await asyncio.sleep(min(LOOK, patience / 2))
+            if self._in_use():
+                used = loop.time()
+        self._log.info("nobody has needed this agent; it ends", seconds=patience)
+        self.stop()
+
+    def _in_use(self) -> bool:
+        assert self._keeper is not None
+        assert self._server is not None
+        return bool(self._keeper.jobs or self._server.connections)
+
+    def _about(self) -> dict[str, Any]:
+        devices = self._keeper.pool.devices if self._keeper else ()
+        return {
+            "run_dir": str(self._settings.run_dir),
+            "emulate": self._settings.emulate,
+            "config": str(self._settings.config or ""),
+            "devices": [
+                {
+                    "index": device.index,
+                    "uuid": device.uuid,
+                    "product": device.gpu.product,
+                    "replicas": sum(1 for r in self._replicas() if r == device.uuid),
+                }
+                for device in devices
+            ],
+        }
+
+    def _replicas(self) -> Sequence[str]:
+        return [replica.device for replica in self._keeper.pool.replicas] if self._keeper else []
+
+
+def local_jobs(keeper: Keeper) -> tuple[LocalJob, ...]:
+    """The jobs as the clients' room knows them: their name there is the id, which is unique."""
+    return tuple(
+        LocalJob(
+            job.id, job.user, job.uid, ProcessKey(job.root.pid, job.root.started), job.replicas
+        )
+        for job in keeper.jobs
+    )
+
+
+def wish_of(keeper: Keeper, client: str) -> Wish:
+    """What the client `job/<id>` was given besides its replicas."""
+    from rota.agent.turns import Wish
+
+    job = next((job for job in keeper.jobs if client == f"job/{job.id}"), None)
+    return Wish(job.wish.weight, Priority(job.wish.job_class)) if job else Wish()
+
+
+def pool_of(served: Served, log: Logger) -> Pool:
+    """What a config makes of this machine for local jobs."""
+    said = served.config.rota.jobs
+    quotas: dict[int, int | None] = {}
+    for user, count in said.quotas:
+        try:
+            quotas[pwd.getpwnam(user).pw_uid] = count
+        except KeyError:
+            log.warning("a quota for a user that is not here", user=user)
+    allocation = replace(served.config.rota.allocation, policy=served.config.policy)
+    return Pool(served.plan.resources, allocation, quotas, said.quota)
+
+
+def _tell_ready(descriptor: int | None) -> None:
+    """Tell whoever started this agent, and systemd, that it listens."""
+    if descriptor is not None:
+        with suppress(OSError):
+            os.write(descriptor, READY)
+            os.close(descriptor)
+    address = os.environ.get("NOTIFY_SOCKET", "")
+    if address.startswith(("/", "@")):
+        with suppress(OSError), socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM) as link:
+            link.sendto(b"READY=1", address.replace("@", "\0", 1))

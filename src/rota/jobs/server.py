@@ -1,0 +1,344 @@
+"""The control socket: who asks is known from the kernel, and nobody can hold up anybody else.
+
+Each connection has a task of its own and carries one request. One that says nothing is closed after
+some seconds, one that says too much at once, and one that does not read what it is told is dropped;
+a user may have only so many at a time.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import pwd
+import signal
+import socket
+import struct
+from collections import Counter
+from collections.abc import Awaitable, Callable
+from contextlib import suppress
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import structlog
+
+from rota.errors import RotaError
+from rota.jobs import pidfd, processes, protocol, view
+from rota.jobs.job import Job, Process
+from rota.jobs.keeper import Caller, Keeper, Ticket
+from rota.jobs.protocol import ProtocolError
+
+FIRST = 10.0
+"""Seconds in which a request must have come."""
+
+BACKLOG = 1 << 18
+"""Bytes that may wait for one reader."""
+
+MOST = 512
+MOST_OF_A_USER = 128
+"""Connections at a time; a job in line is one."""
+
+_CREDENTIALS = struct.Struct("3i")
+_SO_PEERPIDFD = 77
+"""From linux/socket.h (6.5 and later); Python has no name for it."""
+
+
+@dataclass(frozen=True, slots=True)
+class Access:
+    """Who may connect.
+
+    Attributes:
+        mode: permission bits of the socket.
+        group: gid that it belongs to; None leaves it.
+    """
+
+    mode: int = 0o600
+    group: int | None = None
+
+
+@dataclass(slots=True)
+class _Link:
+    """One connection."""
+
+    reader: asyncio.StreamReader
+    writer: asyncio.StreamWriter
+
+    def say(self, message: protocol.Message) -> None:
+        """Send, unless the other side reads nothing: then the connection ends."""
+        transport = self.writer.transport
+        if transport.get_write_buffer_size() > BACKLOG:
+            transport.abort()
+        else:
+            self.writer.write(protocol.encode(message))
+
+
+class ControlServer:
+    """Serves one keeper on one socket.
+
+    Args:
+        keeper: whose jobs.
+        about: what every answer to `run` tells of the agent (`emulated`, `devices`, …).
+        log: the agent's.
+    """
+
+    def __init__(
+        self,
+        keeper: Keeper,
+        about: Callable[[], dict[str, Any]],
+        log: structlog.typing.FilteringBoundLogger,
+    ) -> None:
+        """Nobody is heard before `start`."""
+        self._keeper = keeper
+        self._about = about
+        self._log = log
+        self._server: asyncio.Server | None = None
+        self._tasks: set[asyncio.Task[None]] = set()
+        self._of_user: Counter[int] = Counter()
+
+    @property
+    def connections(self) -> int:
+        """How many there are now."""
+        return self._of_user.total()
+
+    async def start(self, path: Path, access: Access) -> None:
+        """Listen; what lies at `path` is replaced.
+
+        Raises:
+            RotaError: the socket cannot be made, or not for that group.
+        """
+        try:
+            listening = _listen(path, access)
+        except OSError as error:
+            raise RotaError(
+                f"cannot listen here: {error.strerror or error}",
+                where=str(path),
+                hint="name a folder of yours with a short name, by --run-dir",
+            ) from None
+        self._server = await asyncio.start_unix_server(
+            self._connected, sock=listening, limit=protocol.LONGEST
+        )
+
+    async def close(self) -> None:
+        """Stop listening, and end every connection. Twice is once."""
+        if self._server is None:
+            return
+        self._server.close()
+        self._server = None
+        for task in list(self._tasks):
+            task.cancel()
+        await asyncio.gather(*self._tasks, return_exceptions=True)
+
+    async def _connected(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        task = asyncio.current_task()
+        assert task is not None
+        self._tasks.add(task)
+        link = _Link(reader, writer)
+        try:
+            await self._refusing(link, lambda: self._admit(link))
+        except ConnectionError:
+            pass
+        except Exception as error:
+            self._log.error("fault in a request", exc_info=error)
+        finally:
+            self._tasks.discard(task)
+            writer.close()
+
+    async def _refusing(self, link: _Link, serve: Callable[[], Awaitable[None]]) -> None:
+        try:
+            await serve()
+        except RotaError as problem:
+            link.say(protocol.error(problem))
+
+    async def _admit(self, link: _Link) -> None:
+        caller = _caller(link.writer.get_extra_info("socket"))
+        if self.connections >= MOST or self._of_user[caller.uid] >= MOST_OF_A_USER:
+            raise RotaError("too many requests at a time", hint="wait until some have ended")
+        self._of_user[caller.uid] += 1
+        try:
+            await self._serve(link, caller)
+        finally:
+            self._of_user[caller.uid] -= 1
+
+    async def _serve(self, link: _Link, caller: Caller) -> None:
+        line = await _first_line(link.reader)
+        if not line:
+            return
+        op, fields = protocol.read_request(line)
+        match op:
+            case "run":
+                await self._run(link, caller, fields)
+            case "jobs":
+                jobs = view.listed(self._keeper.jobs, self._keeper.waiting, caller.uid)
+                link.say({"jobs": jobs, "agent": self._about()})
+            case "stop":
+                await self._stop(link, caller, fields)
+            case _:
+                raise ProtocolError("this agent does not know that request", where=op[:40])
+
+    async def _run(self, link: _Link, caller: Caller, fields: dict[str, Any]) -> None:
+        wish = protocol.read_wish(fields)
+        self._check_emulation(fields)
+        ticket = self._keeper.enter(wish, caller)
+        try:
+            if ticket.job is None and not wish.wait:
+                link.say({"full": view.standing(self._keeper.standing(ticket))})
+                return
+            await self._wait(link, ticket)
+        finally:
+            self._keeper.leave(ticket)
+        if ticket.job is not None:
+            link.say(self._granted(ticket.job))
+
+    def _check_emulation(self, fields: dict[str, Any]) -> None:
+        wanted, there = fields.get("emulate"), self._about()["emulate"]
+        if wanted and wanted != there:
+            what = f"emulates {there}" if there else "serves real GPUs"
+            raise RotaError(
+                f"the agent here {what}",
+                where=str(self._about()["run_dir"]),
+                hint="leave out --emulate, or name another folder with --run-dir",
+            )
+
+    async def _wait(self, link: _Link, ticket: Ticket) -> None:
+        """Until it is served; tell how it stands each time that changes."""
+        left = asyncio.create_task(link.reader.read(1))
+        told: dict[str, Any] = {}
+        try:
+            while ticket.job is None:
+                if ticket.refused:
+                    raise ticket.refused
+                now = view.standing(self._keeper.standing(ticket))
+                if now != told:
+                    link.say({"waiting": now, "agent": self._about()})
+                told = now
+                if not await _changed(ticket, left):
+                    return
+        finally:
+            left.cancel()
+            with suppress(asyncio.CancelledError, OSError):
+                await left
+
+    def _granted(self, job: Job) -> dict[str, Any]:
+        return {
+            "granted": {
+                "job": job.id,
+                "replicas": [replica.id for replica in job.replicas],
+                "env": self._keeper.environment(job),
+            },
+            "agent": self._about(),
+        }
+
+    async def _stop(self, link: _Link, caller: Caller, fields: dict[str, Any]) -> None:
+        name, grace = protocol.read_stop(fields)
+        id_ = self._find(name, caller)
+        ticket = self._keeper.ticket(id_)
+        if ticket is not None:
+            pidfd.send(ticket.waiting.root, signal.SIGTERM)
+            link.say({"stopped": {"job": id_, "killed": False, "waited": True}})
+            return
+        killed = await self._keeper.stop(id_, grace)
+        link.say({"stopped": {"job": id_, "killed": killed, "waited": False}})
+
+    def _find(self, name: str, caller: Caller) -> str:
+        """The id of the caller's job of that id or name."""
+        there = [(j.id, j.name, j.uid, j.user) for j in self._keeper.jobs]
+        there += [(w.id, w.wish.name, w.uid, w.user) for w in self._keeper.waiting]
+        mine = [each for each in there if view.may_see(caller.uid, each[2])]
+        same = [each for each in mine if each[0] == name] or [e for e in mine if e[1] == name]
+        if len(same) == 1:
+            return same[0][0]
+        if same:
+            ids = ", ".join(each[0] for each in same)
+            raise RotaError("several jobs have that name", where=name, hint=f"name one of {ids}")
+        other = next((each for each in there if name in each[:2]), None)
+        if other:
+            what = f"this job is {other[3]}'s"
+            raise RotaError(what, where=name, hint="only its user and root may end it")
+        raise RotaError("no such job", where=name, hint="`rota ps` lists those that are there")
+
+
+async def _first_line(reader: asyncio.StreamReader) -> bytes:
+    """The request; empty where the other side left.
+
+    Raises:
+        ProtocolError: it takes too long, or is too long.
+    """
+    try:
+        async with asyncio.timeout(FIRST):
+            return await reader.readline()
+    except TimeoutError:
+        raise ProtocolError(f"no request in {FIRST:g} s") from None
+    except ValueError:
+        raise ProtocolError(f"a request of more than {protocol.LONGEST} bytes") from None
+
+
+async def _changed(ticket: Ticket, left: asyncio.Task[bytes]) -> bool:
+    """Wait for news of a ticket; False when the one who waits has left."""
+    news = asyncio.create_task(ticket.changed.wait())
+    try:
+        await asyncio.wait({news, left}, return_when=asyncio.FIRST_COMPLETED)
+    finally:
+        news.cancel()
+    ticket.changed.clear()
+    return not left.done()
+
+
+def _listen(path: Path, access: Access) -> socket.socket:
+    listening = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
+    try:
+        path.unlink(missing_ok=True)
+        before = os.umask(0o177)
+        try:
+            listening.bind(str(path))
+        finally:
+            os.umask(before)
+        if access.group is not None:
+            os.chown(path, -1, access.group)
+        path.chmod(access.mode)
+        listening.listen(128)
+        listening.setblocking(False)
+    except BaseException:
+        listening.close()
+        raise
+    return listening
+
+
+def _caller(link: socket.socket) -> Caller:
+    """Who is at the other end, with the start time of that very process.
+
+    Raises:
+        RotaError: it has ended, or cannot be seen from here.
+    """
+    raw = link.getsockopt(socket.SOL_SOCKET, socket.SO_PEERCRED, _CREDENTIALS.size)
+    pid, uid, _ = _CREDENTIALS.unpack(raw)
+    if pid <= 0:
+        raise RotaError(
+            "the caller's process cannot be seen from here",
+            hint="run it in the agent's pid namespace, outside of containers",
+        )
+    descriptor = _peer_pidfd(link, pid)
+    try:
+        since = processes.started(pid)
+        if since is None or pidfd.ended(descriptor):
+            raise RotaError("the caller has ended")
+    finally:
+        os.close(descriptor)
+    return Caller(Process(pid, since), uid, _user(uid))
+
+
+def _peer_pidfd(link: socket.socket, pid: int) -> int:
+    try:
+        return link.getsockopt(socket.SOL_SOCKET, _SO_PEERPIDFD)
+    except OSError:
+        pass
+    try:
+        return os.pidfd_open(pid)
+    except OSError:
+        raise RotaError("the caller has ended") from None
+
+
+def _user(uid: int) -> str:
+    try:
+        return pwd.getpwuid(uid).pw_name
+    except KeyError:
+        return str(uid)
