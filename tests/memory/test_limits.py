@@ -8,7 +8,7 @@ import pytest
 from hypothesis import assume, given, settings
 from hypothesis import strategies as st
 
-from rota.memory.limits import Claim, MemoryRefused, Pool, admit, limits, shares
+from rota.memory.limits import Claim, MemoryRefused, Pool, admit, limits, shares, unclaimed
 
 GIB = 2**30
 RANDOM = os.environ.get("ROTA_EXAMPLES")
@@ -68,14 +68,14 @@ def test_a_figure_of_its_own_may_take_what_nobody_claimed() -> None:
 
 
 def test_a_figure_beyond_what_is_unclaimed_is_refused_with_the_figure_that_would_do() -> None:
-    unclaimed = 15 * GIB - 15 * GIB // 4
+    most = 15 * GIB - 15 * GIB // 4
     with pytest.raises(
         MemoryRefused, match=r"b asks for 12.0 GiB .* where 11.2 GiB is unclaimed"
     ) as e:
         admit(FOUR, [Claim("a")], Claim("b", own=12 * GIB))
-    assert str(unclaimed) in e.value.hint
+    assert str(most) in e.value.hint
     assert e.value.where == "b"
-    assert admit(FOUR, [Claim("a")], Claim("b", own=unclaimed)) == unclaimed
+    assert admit(FOUR, [Claim("a")], Claim("b", own=most)) == most
 
 
 def test_a_figure_in_which_no_context_fits_is_refused() -> None:
@@ -119,6 +119,13 @@ def test_a_row_shows_use_headroom_and_what_is_over() -> None:
     assert (b.headroom, b.over) == (15 * GIB // 4 - GIB, 0)
 
 
+def test_no_figure_is_given_out_of_limits_that_unmanaged_use_has_cut() -> None:
+    pool = Pool("GPU-1", 100, 1, unmanaged=50, oversubscribe=1.1)
+    assert limits(pool, [Claim("a")]) == {"a": 50}
+    with pytest.raises(MemoryRefused, match="0 bytes is unclaimed"):
+        admit(pool, [Claim("a")], Claim("b", own=1))
+
+
 @PROFILE
 @given(st.data(), pools())
 def test_the_columns_add_up_to_the_gpu_to_the_byte(data: st.DataObject, pool: Pool) -> None:
@@ -157,9 +164,8 @@ def test_a_figure_that_is_admitted_is_given_in_full_and_takes_nothing_from_anybo
     try:
         limit = admit(pool, claims, newcomer)
     except MemoryRefused:
-        claimed = sum(size or 0 for size in before.values())
         assert newcomer.own is not None
-        assert newcomer.own > min(pool.room, pool.capacity - claimed)
+        assert newcomer.own > unclaimed(pool, claims)
         return
     assert limit == newcomer.own
     after = limits(pool, [*claims, newcomer])

@@ -126,7 +126,7 @@ class Shares:
         total: the GPU's memory.
         reserve: kept for the driver and for contexts.
         unmanaged: used by processes without a replica (at most what the reserve leaves).
-        unclaimed: nobody's.
+        unclaimed: in nobody's limit now.
         oversold: what limits may add up to beyond the memory that there is.
     """
 
@@ -148,12 +148,7 @@ def limits(pool: Pool, claims: Sequence[Claim]) -> dict[str, int | None]:
     Who came first has its claim first. Where unmanaged processes took what had been claimed, all
     limits shrink in proportion.
     """
-    promised: dict[str, int | None] = {}
-    left = pool.nominal
-    for claim in claims:
-        wanted = pool.wanted(claim)
-        promised[claim.client] = wanted if wanted is None else min(wanted, left)
-        left -= promised[claim.client] or 0
+    promised = _promises(pool, claims)
     claimed = sum(size or 0 for size in promised.values())
     if claimed <= pool.capacity:
         return {client: _at_most(size, pool.room) for client, size in promised.items()}
@@ -161,6 +156,15 @@ def limits(pool: Pool, claims: Sequence[Claim]) -> dict[str, int | None]:
         client: size and min(pool.room, size * pool.capacity // claimed)
         for client, size in promised.items()
     }
+
+
+def unclaimed(pool: Pool, claims: Sequence[Claim]) -> int:
+    """The most that a newcomer may have as a figure of its own, in bytes.
+
+    Nothing while unmanaged processes use what was promised: it would come out of others' limits.
+    """
+    claimed = sum(size or 0 for size in _promises(pool, claims).values())
+    return max(0, min(pool.room, pool.capacity - claimed))
 
 
 def admit(pool: Pool, claims: Sequence[Claim], newcomer: Claim) -> int | None:
@@ -197,16 +201,26 @@ def shares(pool: Pool, claims: Sequence[Claim], use: Mapping[str, int]) -> Share
 
 
 def _check_own(pool: Pool, claims: Sequence[Claim], newcomer: Claim, own: int) -> None:
-    claimed = sum(limit or 0 for limit in limits(pool, claims).values())
-    unclaimed = min(pool.room, pool.capacity - claimed)
+    most = unclaimed(pool, claims)
     if own <= pool.context:
         what = f"{newcomer.client} asks for {shown(own)} of {pool.gpu}"
         hint = f"a CUDA context alone needs {shown(pool.context)}: ask for more than that"
         raise MemoryRefused(what, where=newcomer.client, hint=hint)
-    if own > unclaimed:
-        what = f"{newcomer.client} asks for {shown(own)} of {pool.gpu}, where {shown(unclaimed)} is unclaimed"
-        hint = f"ask for at most {unclaimed} bytes, or for none to get a share"
+    if own > most:
+        what = f"{newcomer.client} asks for {shown(own)} of {pool.gpu}, where {shown(most)} is unclaimed"
+        hint = f"ask for at most {most} bytes, or for none to get a share"
         raise MemoryRefused(what, where=newcomer.client, hint=hint)
+
+
+def _promises(pool: Pool, claims: Sequence[Claim]) -> dict[str, int | None]:
+    """What each would have if nothing unmanaged were here; who came first has its claim first."""
+    promised: dict[str, int | None] = {}
+    left = pool.nominal
+    for claim in claims:
+        wanted = pool.wanted(claim)
+        promised[claim.client] = wanted if wanted is None else min(wanted, left)
+        left -= promised[claim.client] or 0
+    return promised
 
 
 def _row(pool: Pool, client: str, limit: int | None, use: int) -> Row:
