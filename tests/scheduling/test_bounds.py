@@ -149,11 +149,12 @@ class World:
         rota = self.ensemble.rotas.get(gpu)
         if rota is None or rota.coming or any(program.open for program in self.on(gpu)):
             return False
-        return any(program.wanting for program in self.on(gpu))
+        return bool(self.wanting(gpu))
 
     def wanting(self, gpu: str) -> set[str]:
         """Who wants the GPU, and has been seen to."""
-        seen = {member.client for member in self.ensemble.rotas[gpu] if member.wanting}
+        rota = self.ensemble.rotas.get(gpu, ())
+        seen = {member.client for member in rota if member.wanting}
         return {name for name in seen if self.programs[name].wanting}
 
     def check(self) -> None:
@@ -277,7 +278,7 @@ def test_a_client_of_several_gpus_costs_each_at_most_a_minimum_and_drains(
         world.tick()
         world.check()
         for gpu in "ABC":
-            alone = {p.gpus for p in world.on(gpu) if p.wanting and not p.open} == {(gpu,)}
+            alone = {world.programs[name].gpus for name in world.wanting(gpu)} == {(gpu,)}
             spell[gpu] = spell[gpu] + TICK if alone and world.wasted(gpu) else 0.0
             assert spell[gpu] <= rules.minimum + 2 * TICK
 

@@ -19,3 +19,10 @@ def gate_door(emulated: Path | None) -> GateDoor:
     from rota.emulation.gates import EmulatedGates
 
     return EmulatedGates(emulated)
+
+
+def let_go(gates: GateDoor) -> None:
+    """Give back what the door keeps open, where it keeps anything. The gates stay as they are."""
+    forget = getattr(gates, "forget", None)
+    if forget is not None:
+        forget()

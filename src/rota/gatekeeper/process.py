@@ -77,12 +77,12 @@ class Gatekeeper:
 
     def run(self) -> None:
         """Run the turns until SIGTERM or SIGINT; then every gate is open."""
-        try:
-            with _signals(self._end, self._waker):
+        with _signals(self._end, self._waker):
+            try:
                 while not self._ending:
                     self._turn()
-        finally:
-            self._farewell()
+            finally:
+                self._farewell()
 
     def _turn(self) -> None:
         """One round: what came in, what there is to do, and rest."""

@@ -11,6 +11,7 @@ import asyncio
 import signal
 import subprocess
 import sys
+from collections.abc import Coroutine
 from contextlib import suppress
 from pathlib import Path
 from typing import Any
@@ -132,11 +133,8 @@ class Supervisor:
             told = self._changed.is_set()
             self._changed.clear()
             message = node_message(self._node) if told else {"op": "beat"}
-            answer = asyncio.ensure_future(control.ask(message))
-            if not await _answered(answer):
-                answer.cancel()
+            if not await _answered(control.ask(message)):
                 raise NoGatekeeper("the gatekeeper hangs", where=str(self._runtime))
-            await answer
             with suppress(TimeoutError):
                 await asyncio.wait_for(self._changed.wait(), BEAT)
 
@@ -184,9 +182,17 @@ class Supervisor:
         let_go(self._gates)
 
 
-async def _answered(answer: asyncio.Future[dict[str, Any]]) -> bool:
-    for _ in range(MISSED):
-        done, _pending = await asyncio.wait({answer}, timeout=BEAT)
-        if done:
-            return True
-    return False
+async def _answered(asking: Coroutine[Any, Any, dict[str, Any]]) -> bool:
+    """Wait for an answer, for a number of rounds of our own loop. Errors as the answer's."""
+    answer = asyncio.ensure_future(asking)
+    try:
+        for _ in range(MISSED):
+            await asyncio.wait({answer}, timeout=BEAT)
+            if answer.done():
+                answer.result()
+                return True
+        return False
+    finally:
+        if not answer.done():
+            answer.cancel()
+            await asyncio.wait({answer})
