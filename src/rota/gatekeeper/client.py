@@ -53,20 +53,24 @@ class Control:
         return cls(reader, writer, runtime)
 
     async def ask(self, message: dict[str, Any]) -> dict[str, Any]:
-        """Its answer.
+        """Its answer. Whoever stops waiting for one leaves it to be read and thrown away.
 
         Raises:
             NoGatekeeper: it is gone.
             MessageError: it refused the request.
         """
+        asking = asyncio.ensure_future(self._ask(message))
+        asking.add_done_callback(lambda done: done.cancelled() or done.exception())
+        return _answer(await asyncio.shield(asking), self._runtime)
+
+    async def _ask(self, message: dict[str, Any]) -> bytes:
         async with self._turn:
             try:
                 self._writer.write(encode(message))
                 await self._writer.drain()
-                line = await self._reader.readline()
+                return await self._reader.readline()
             except (OSError, ValueError):
-                line = b""
-        return _answer(line, self._runtime)
+                return b""
 
     def signal(self, number: int) -> None:
         """Send a signal to the gatekeeper, and never to one that got its pid later."""

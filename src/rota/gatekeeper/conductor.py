@@ -191,8 +191,8 @@ class Conductor:
             (self.ensemble.wants if wants else self.ensemble.idle)(client, now)
 
     def _steer(self, now: float) -> None:
-        """Work the gates, and tell the ensemble what came of it."""
-        for client, group in self.groups.items():
+        """Work the gates, those to be opened first, and tell the ensemble what came of it."""
+        for client, group in sorted(self.groups.items(), key=lambda item: item[1].shut):
             outcome = group.steer(now, self.settings)
             if client not in self.ensemble.clients:
                 continue

@@ -193,7 +193,8 @@ class Rota:
         member = self._members[client]
         if self._holder is member:
             self._holder = None
-        member.since, member.fresh, member.starting = now, False, False
+        member.starting = member.starting and member.turn is None
+        member.since, member.fresh = now, member.starting
         return member.end(self.gpu, now, Why.EXPIRED, closing)
 
     def refused(self, client: str, now: float) -> None:
