@@ -24,7 +24,7 @@ from rota.agent.service import Agent
 from rota.agent.settings import Settings
 from rota.clients.picture import LocalJob, ProcessKey
 from rota.gpu.health import Change
-from rota.jobs.folder import SOCKET, STATE, prepare
+from rota.jobs.folder import LASTING, LOCK, SOCKET, STATE, prepare
 from rota.jobs.keeper import Keeper
 from rota.jobs.ledger import Pool
 from rota.jobs.server import Access, ControlServer
@@ -85,13 +85,14 @@ class LocalAgent(Agent):
 
     def _only(self) -> AbstractContextManager[None]:
         prepare(self._settings.run_dir)
-        return only_agent(self._settings.run_dir / "local", "runtime folder", "--run-dir")
+        return only_agent(self._settings.run_dir / LOCK, "runtime folder", "--run-dir")
 
     def _warm(self) -> None:
         importlib.import_module("rota.agent.turns")
 
     async def _connect(self, stack: AsyncExitStack, hardware: Hardware) -> None:
         folder = self._settings.run_dir
+        self._mark(stack)
         self._keeper = Keeper(
             Pool(),
             StateFile(folder / STATE),
@@ -101,6 +102,15 @@ class LocalAgent(Agent):
         )
         stack.callback(self._keeper.close)
         await self._keeper.restore()
+
+    def _mark(self, stack: AsyncExitStack) -> None:
+        """Leave a mark of an agent that lasts; it stays if this one fails, or is a service."""
+        mark = self._settings.run_dir / LASTING
+        mark.unlink(missing_ok=True)
+        if self._terms.unused is None:
+            mark.touch(mode=0o644)
+            if "NOTIFY_SOCKET" not in os.environ:
+                stack.callback(mark.unlink, missing_ok=True)
 
     async def _serve(self, served: Served) -> None:
         assert self._keeper is not None

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 import time
 from collections.abc import Callable
 from pathlib import Path
@@ -14,6 +13,7 @@ from rota.agent.settings import default_run_dir
 from rota.errors import RotaError
 from rota.jobs import client
 from rota.jobs.client import Link, NoAgent
+from rota.jobs.folder import LASTING
 
 F = TypeVar("F", bound=Callable[..., Any])
 
@@ -62,17 +62,16 @@ def some_agent(given: Path | None, emulate: str, unused: float) -> Link:
     try:
         return client.find(places)
     except NoAgent:
-        if _machine_has_one(places):
-            return _soon(places, "the machine's agent does not run", "systemctl status rota")
+        lasting = next((place for place in places if (place / LASTING).exists()), None)
+        if lasting is not None:
+            hint = (
+                f"start it again (systemctl start rota); if it is gone for good, remove {lasting}"
+            )
+            return _soon(places, "the agent that serves here does not run", hint)
     from rota.jobs.starting import start_agent
 
     start_agent(places[-1], emulate, unused)
     return _soon(places, "no agent came up", f"look into {places[-1] / 'agent.log'}")
-
-
-def _machine_has_one(places: tuple[Path, ...]) -> bool:
-    """An agent of root's has served here since the machine started, and this user is not root."""
-    return os.geteuid() != 0 and SYSTEM_DIR in places and (SYSTEM_DIR / "local").is_dir()
 
 
 def _soon(places: tuple[Path, ...], what: str, hint: str) -> Link:

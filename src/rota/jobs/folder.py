@@ -11,6 +11,9 @@ from rota.errors import RotaError
 SOCKET = "rota.sock"
 STATE = "jobs.json"
 LOG = "agent.log"
+LOCK = "local"
+LASTING = "local/lasting"
+"""There while an agent belongs here that somebody else starts again, so that no user starts one."""
 
 
 def prepare(folder: Path) -> None:
