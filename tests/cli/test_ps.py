@@ -12,7 +12,7 @@ import pytest
 
 from rota.cli.main import main
 from rota.cli.ps import table
-from rota.cli.run import describe
+from rota.cli.run import describe, no_turns
 
 GPUS = [{"uuid": "GPU-a", "index": "0"}, {"uuid": "GPU-b", "index": "1"}]
 MINE = {
@@ -75,6 +75,16 @@ def test_stop_without_an_agent_is_an_error(
 def test_who_waits_is_told_for_what_and_for_whom(place: dict[str, Any], words: str) -> None:
     nothing = {"why": "room", "ahead": [], "holders": [], "more": 0}
     assert describe(nothing | place, 2) == words
+
+
+def test_a_shared_gpu_without_turns_is_said_to_be_that() -> None:
+    devices = [
+        {"index": "0", "uuid": "GPU-a", "no_turns": "driver 470 has no gates"},
+        {"index": "1", "uuid": "GPU-b", "no_turns": ""},
+    ]
+    said = "no turns on GPU 0, the driver slices its time: driver 470 has no gates"
+    assert list(no_turns(devices, ["GPU-a::1", "GPU-a::2", "GPU-b::0"])) == [said]
+    assert list(no_turns(devices, ["GPU-a"])) == []
 
 
 @pytest.mark.parametrize("shell", ["bash", "zsh", "fish"])

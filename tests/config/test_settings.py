@@ -6,7 +6,7 @@ import pytest
 
 from rota.config.findings import Finding, Level, Mark
 from rota.config.load import ConfigError, load_text
-from rota.config.schema import Allocation, Memory, Paging, RotaSettings, Turns
+from rota.config.schema import Allocation, Jobs, Memory, Paging, RotaSettings, Turns
 
 DEFAULTS = """\
 rota:
@@ -29,6 +29,9 @@ rota:
     enabled: false
     idleAfter: 60s
     hostMemory: 50%
+  jobs:
+    quota: none
+    quotas: {}
 """
 
 OTHERS = """\
@@ -38,6 +41,7 @@ rota:
   memory: {limit: none, enforce: report, reserve: 512Mi, oversubscribe: 2, evict: true,
            hints: [jax, cupy, pytorch, jax]}
   paging: {enabled: true, idleAfter: 1m30s, hostMemory: 64Gi}
+  jobs: {quota: 2, quotas: {anna: 4, bob: none, carl: , dora: 0}}
 """
 
 
@@ -67,6 +71,7 @@ def test_every_key_is_read() -> None:
         Allocation("packed", "required"),
         Memory("none", "report", 512 << 20, 2.0, True, ("jax", "cupy", "pytorch")),
         Paging(True, 90.0, 64 << 30, 0.5),
+        Jobs(2, (("anna", 4), ("bob", None), ("dora", 0))),
     )
 
 
@@ -119,6 +124,11 @@ def test_a_short_quantum_brings_the_default_minimum_down() -> None:
         ("rota: {memory: {hints: [jaxx]}}", "bad-value", 25, "did you mean `jax`?"),
         ("rota: {paging: {hostMemory: 150%}}", "bad-value", 29, "`100%` at most"),
         ("rota: {paging: {hostMemory: 0%}}", "bad-value", 29, "`50%`"),
+        ("rota: {jobs: {quota: -1}}", "bad-value", 22, "0 or more"),
+        ("rota: {jobs: {quota: some}}", "wrong-type", 22, "whole number"),
+        ("rota: {jobs: {quotas: 3}}", "wrong-type", 23, "key: value"),
+        ("rota: {jobs: {quotas: {anna: 1.5}}}", "wrong-type", 30, "whole number"),
+        ("rota: {jobs: {quotes: {}}}", "unknown-key", 15, "did you mean `quotas`?"),
         ("rota: {paging: {enabled: 'true'}}", "wrong-type", 26, "remove the quotes"),
     ],
 )
@@ -141,3 +151,9 @@ def test_a_double_key_is_a_warning_and_the_last_one_counts() -> None:
 def test_eviction_where_memory_is_enforced_anyway_is_a_warning() -> None:
     loaded = load_text("version: v1\nrota: {memory: {evict: true}}", "f")
     assert "evict-without-report" in [found.id for found in loaded.findings]
+
+
+def test_a_user_with_two_quotas_gets_the_last_and_a_warning() -> None:
+    loaded = load_text("version: v1\nrota: {jobs: {quotas: {anna: 1, anna: 2}}}", "f")
+    assert loaded.config.rota.jobs.quotas == (("anna", 2),)
+    assert "double-key" in [found.id for found in loaded.findings]

@@ -11,7 +11,7 @@ import importlib
 import os
 import pwd
 import socket
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from contextlib import AbstractContextManager, AsyncExitStack, suppress
 from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Any
@@ -64,6 +64,7 @@ class LocalAgent(Agent):
         self._keeper: Keeper | None = None
         self._server: ControlServer | None = None
         self._sick: frozenset[str] = frozenset()
+        self._no_turns: dict[str, str] = {}
 
     def snapshot(self) -> Mapping[str, Any]:
         """As an agent's, with jobs in place of what a kubelet is told."""
@@ -123,9 +124,10 @@ class LocalAgent(Agent):
         self._keeper.shut(self._sick)
 
     def _make_turns(self, hardware: Hardware) -> Turns:
-        from rota.agent.turns import Turns
+        from rota.agent.turns import Turns, reasons
         from rota.clients.sightings import Place
 
+        self._no_turns = {gpu: why for gpu, why in reasons(self._inventory).items() if why}
         assert self._keeper is not None
         keeper = self._keeper
         return Turns(
@@ -178,7 +180,8 @@ class LocalAgent(Agent):
         return bool(self._keeper.jobs or self._server.connections)
 
     def _about(self) -> dict[str, Any]:
-        devices = self._keeper.pool.devices if self._keeper else ()
+        pool = self._keeper.pool if self._keeper else Pool()
+        turns = self._served.config.rota.turns.mode == "exclusive"
         return {
             "run_dir": str(self._settings.run_dir),
             "emulate": self._settings.emulate,
@@ -188,14 +191,12 @@ class LocalAgent(Agent):
                     "index": device.index,
                     "uuid": device.uuid,
                     "product": device.gpu.product,
-                    "replicas": sum(1 for r in self._replicas() if r == device.uuid),
+                    "replicas": sum(r.device == device.uuid for r in pool.replicas),
+                    "no_turns": self._no_turns.get(device.uuid, "") if turns else "",
                 }
-                for device in devices
+                for device in pool.devices
             ],
         }
-
-    def _replicas(self) -> Sequence[str]:
-        return [replica.device for replica in self._keeper.pool.replicas] if self._keeper else []
 
 
 def local_jobs(keeper: Keeper) -> tuple[LocalJob, ...]:

@@ -10,7 +10,7 @@ import errno
 import os
 import signal
 import sys
-from collections.abc import Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from pathlib import Path
 from typing import Any, NoReturn
 
@@ -61,7 +61,7 @@ class Size(click.ParamType[int]):
 @click.option("--class", "job_class", type=click.Choice(CLASSES), default="standard",
               show_default=True, help="How its turns begin.")  # fmt: skip
 @click.option("--gpu", default="", metavar="G", help="Of this GPU: index or UUID.")
-@click.option("--memory", type=Size(), metavar="SIZE", help="A memory limit of its own.")
+@click.option("--memory", type=Size(), metavar="SIZE", hidden=True, help="Its memory limit.")
 @click.option("--wait/--no-wait", default=True, show_default=True,
               help="Stand in line where there is no room.")  # fmt: skip
 @click.option("--name", metavar="J", help="What the job is called.  [default: the program's name]")
@@ -156,7 +156,18 @@ def _ask(wish: Wish, run_dir: Path | None, emulate: str, unused: float) -> dict[
     granted: dict[str, Any] = answer["granted"]
     if waited:
         _say(f"{granted['job']} starts")
+    for text in no_turns(answer["agent"]["devices"], granted["replicas"]):
+        _say(text)
     return granted
+
+
+def no_turns(devices: Iterable[Mapping[str, Any]], replicas: Iterable[str]) -> Iterator[str]:
+    """What to say of GPUs that are shared and cannot be shared in turns."""
+    mine = {id_.partition("::")[0] for id_ in replicas if "::" in id_}
+    for device in devices:
+        if device["uuid"] in mine and device["no_turns"]:
+            why = device["no_turns"]
+            yield f"no turns on GPU {device['index']}, the driver slices its time: {why}"
 
 
 def _say_waiting(answer: Mapping[str, Any], wish: Wish, *, first: bool) -> None:
