@@ -106,7 +106,7 @@ async def test_a_client_alone_is_never_gated_and_idle_ones_cost_it_nothing(
 
 
 async def test_batch_yields_to_others_and_is_not_starved(node: EmulatedNode, short: Rules) -> None:
-    night, day = await node.run(BUSY, BUSY)
+    night, day = await node.run(*["trainer --kernel 1ms"] * 2)
     share = Share(priority=Priority.BATCH)
     clients = node.client("night", night, share=share), node.client("day", day)
     async with node.supervised(*clients, rules=short) as supervisor:

@@ -26,9 +26,6 @@ SLOW = 0.25
 UNDER_WAY = 0.02
 """How soon to look for hanging calls while gates are worked; one that comes back wakes the loop."""
 
-STARTING = 0.02
-"""How often to ask whether a starting process has its context."""
-
 JOURNAL_RETRY = 2.0
 """Seconds after which turns are tried again where the journal could not be written."""
 
@@ -63,7 +60,7 @@ class Conductor:
         self._leaving: dict[Process, Gate] = {}
         self._broken = ""
         self._broken_until = 0.0
-        self._probed = 0.0
+        self._changed = True
         self._starters: set[str] = set()
         self._wanting: dict[str, bool] = {}
 
@@ -73,6 +70,7 @@ class Conductor:
         """Take over what the agent says of the node; gates in `without` are not ours yet."""
         self.settings = node.settings
         self.ensemble.set_rules(node.settings.rules)
+        self._changed = True
         told = {spec.id: spec for spec in node.clients}
         for client in [client for client in self.groups if client not in told]:
             self._remove(client, now)
@@ -116,8 +114,8 @@ class Conductor:
             self._collect(now)
             self._switch(now)
             self._enrol(now)
-            self._look(now)
             self._steer(now)
+            self._look(now)
             for handover in self.ensemble.decide(now):
                 self._begin(handover, now)
             self._progress(now)
@@ -130,6 +128,7 @@ class Conductor:
     def _collect(self, now: float) -> None:
         """Take note of the calls that have come back."""
         for done in self._lanes.done():
+            self._changed = True
             group = next((g for g in self.groups.values() if g.gate(done.process)), None)
             if group:
                 group.came_back(done, now)
@@ -145,6 +144,8 @@ class Conductor:
 
     def _enrol(self, now: float) -> None:
         """Who has a process that can be gated is in the rota, nobody else."""
+        if not self._changed:
+            return
         for client, group in self.groups.items():
             stays_open = group.ungated or group.spec.ungated or group.spec.ending
             there = client in self.ensemble.clients
@@ -152,19 +153,24 @@ class Conductor:
                 self._leave(client, now, Why.FAILED if group.ungated else Why.EXITED)
             elif not there and len(group) and not stays_open:
                 self.ensemble.join(client, group.spec.shares, now)
+        self._changed = False
 
     def _look(self, now: float) -> None:
         """See who wants the GPU."""
-        for client in self.ensemble.clients:
-            group, watch = self.groups[client], self._watches[client]
-            self._see_starters(client, group, now)
-            if watch.next > now or self.ensemble.paused:
+        if self.ensemble.paused:
+            return
+        for client, watch in self._watches.items():
+            if watch.next > now or client not in self.ensemble.clients:
                 continue
+            group = self.groups[client]
+            self._see_starters(client, group, now)
             if group.state is State.CLOSED:
                 self._tell(client, watch.look_closed(group, now), now)
             elif group.state is State.OPEN:
-                contended = self.ensemble.contended(client)
-                self._tell(client, watch.look_open(group, now, contended=contended), now)
+                alone = self.ensemble.alone(client)
+                contended = not alone and self.ensemble.contended(client)
+                works = watch.look_open(group, now, contended=contended, alone=alone)
+                self._tell(client, works, now)
             for gate in [gate for gate in group if gate.demand.ended]:
                 self._forget(group, gate)
 
@@ -177,10 +183,9 @@ class Conductor:
         elif not starting and client in self._starters:
             self._starters.discard(client)
             self.ensemble.started(client)
-        if starting and now - self._probed >= STARTING:
-            self._probed = now
+        if starting:
             for gate in group:
-                gate.probe_start()
+                gate.probe_start(now)
 
     def _tell(self, client: str, wants: bool | None, now: float) -> None:
         if wants and not self._wanting.get(client):
@@ -192,10 +197,13 @@ class Conductor:
 
     def _steer(self, now: float) -> None:
         """Work the gates, those to be opened first, and tell the ensemble what came of it."""
-        for client, group in sorted(self.groups.items(), key=lambda item: item[1].shut):
+        moving = [item for item in self.groups.items() if not item[1].steady]
+        for client, group in sorted(moving, key=lambda item: item[1].shut):
             outcome = group.steer(now, self.settings)
             if client not in self.ensemble.clients:
                 continue
+            if group.ungated:
+                self._changed = True
             if outcome is Outcome.REFUSED:
                 self._refused(client, now)
             elif outcome is Outcome.REACHED:
@@ -260,6 +268,7 @@ class Conductor:
     def _forget(self, group: Group, gate: Gate) -> None:
         group.remove(gate.process)
         gate.forget()
+        self._changed = True
 
     def _leave(self, client: str, now: float, why: Why) -> None:
         """Out of the rota: its gates are opened."""
@@ -283,15 +292,13 @@ class Conductor:
         self.log.add(*turns)
 
     def _rest(self, now: float) -> float:
-        """How long the loop may rest."""
-        if (
-            self._pending
-            or self._leaving
-            or any(group.state in (State.OPENING, State.CLOSING) for group in self.groups.values())
-        ):
-            return UNDER_WAY
-        looks = [
-            self._watches[c].next - now for c in self.ensemble.clients if not self.ensemble.alone(c)
-        ]
-        starting = any(gate.starting for group in self.groups.values() for gate in group)
-        return max(0.0, min([SLOW, *looks, *([STARTING] if starting else [])]))
+        """How long the loop may rest. A call that comes back wakes it before."""
+        rest = SLOW
+        if not self.ensemble.paused:
+            groups = ((client, self.groups[client]) for client in self.ensemble.clients)
+            looks = [self._watches[c].next - now for c, group in groups if not group.moving]
+            rest = min([rest, *looks])
+        moving = any(not group.steady for group in self.groups.values())
+        if self._pending or self._leaving or moving or self._changed:
+            rest = min(rest, UNDER_WAY)
+        return max(0.0, rest)

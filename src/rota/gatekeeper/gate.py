@@ -24,6 +24,9 @@ from rota.gpu.doors import (
 RETRY = 0.05
 """Seconds after which a call that failed is tried again."""
 
+PROBE = 0.02
+"""Seconds between two questions to a starting process."""
+
 
 class Demand(Protocol):
     """Whether a process wants the GPU (`rota.gpu.demand.ProcessDemand`)."""
@@ -81,6 +84,7 @@ class Gate:
         self._journal = journal
         self._calling: Call | None = None
         self._spared = 0.0
+        self._probe_at = 0.0
 
     @property
     def calling(self) -> bool:
@@ -112,9 +116,10 @@ class Gate:
             self._journal.note(self.process)
         self._start(Call.CLOSE if closed else Call.OPEN, timeout)
 
-    def probe_start(self) -> None:
-        """Ask a starting process for its state, to see whether it has a context by now."""
-        if self.starting and not self.calling and not self.stopped:
+    def probe_start(self, now: float) -> None:
+        """Ask a starting process now and then for its state: has it a context by now?"""
+        if self.starting and now >= self._probe_at and not self.calling and not self.stopped:
+            self._probe_at = now + PROBE
             self._start(Call.STATE)
 
     def came_back(self, done: Done, now: float) -> Result:

@@ -50,6 +50,7 @@ class Group:
         since: from when on they have been doing it.
         ungated: why they stay open whoever's turn it is; empty if they do not.
         took: how long the last closing took, in seconds.
+        steady: every gate is as it should be; nothing to do until something happens.
     """
 
     def __init__(self, spec: ClientSpec) -> None:
@@ -58,6 +59,7 @@ class Group:
         self.since = 0.0
         self.ungated = ""
         self.took = 0.0
+        self.steady = False
         self._gates: dict[Process, Gate] = {}
         self._failures = 0
         self._busy = False
@@ -78,9 +80,15 @@ class Group:
         """Its gates are to be closed."""
         return self.state in (State.CLOSED, State.CLOSING)
 
+    @property
+    def moving(self) -> bool:
+        """Its gates are being opened or closed."""
+        return self.state in (State.OPENING, State.CLOSING)
+
     def add(self, gate: Gate) -> None:
         """A process of this client appeared."""
         self._gates[gate.process] = gate
+        self.steady = False
 
     def remove(self, process: Process) -> Gate | None:
         """A process is no more, or no longer the client's."""
@@ -93,15 +101,17 @@ class Group:
     def open(self, now: float) -> None:
         """Open all gates, from now on."""
         if self.shut:
-            self.state, self.since = State.OPENING, now
+            self.state, self.since, self.steady = State.OPENING, now, False
 
     def close(self, now: float) -> None:
         """Close all gates, from now on."""
         if not self.shut:
             self.state, self.since, self._busy = State.CLOSING, now, False
+            self.steady = False
 
     def came_back(self, done: Done, now: float) -> None:
         """A call to one of the gates has come back. JournalError as `Gate.came_back`."""
+        self.steady = False
         gate = self._gates[done.process]
         result = gate.came_back(done, now)
         if result is Result.GONE:
@@ -118,16 +128,20 @@ class Group:
 
     def steer(self, now: float, settings: Settings) -> Outcome | None:
         """Start what is missing; tell what has become of it. JournalError as `Gate.steer`."""
-        if self.state is State.CLOSING and (outcome := self._closing(now, settings)):
-            return outcome
+        outcome = None
+        if self.state is State.CLOSING:
+            outcome = self._closing(now, settings)
         timeout = settings.deadline
         if self.state is State.CLOSING:
             timeout = max(0.001, self.since + settings.deadline - now)
         for gate in self:
             gate.steer(now, closed=self.shut, timeout=timeout)
-        if self.state is State.OPENING:
-            return self._opening(now)
-        return None
+        if self.state is State.OPENING and outcome is None:
+            outcome = self._opening(now)
+        self.steady = not self.moving and all(
+            gate.closed is self.shut and not gate.calling for gate in self
+        )
+        return outcome
 
     def settled(self, now: float) -> bool:
         """Every gate is as it should be, or cannot be."""

@@ -13,7 +13,6 @@ import time
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 
-from rota.errors import GpuError
 from rota.gatekeeper.journal import Process
 from rota.gpu.doors import GateDoor, GateError, GateState
 
@@ -98,6 +97,7 @@ class Lanes:
                 state = self._gates.state(*process)
         except GateError as error:
             return Done(process, call, error)
-        except (GpuError, OSError) as error:
-            return Done(process, call, GateError(str(error)))
+        except Exception as error:
+            # A call that never came back would leave its gate as it is for ever.
+            return Done(process, call, GateError(f"{type(error).__name__}: {error}"))
         return Done(process, call, None, state)

@@ -7,6 +7,8 @@ one with the GPU often only while others want it.
 
 from __future__ import annotations
 
+import math
+
 from rota.gatekeeper.gate import Gate
 from rota.gatekeeper.group import Group
 
@@ -19,11 +21,14 @@ RESTING = 0.004
 KNOWN = 0.05
 """Between two looks at a closed client that is known to wait."""
 
-WATCHED = 0.002
+WATCHED = 0.0025
 """Between two looks at the holder while somebody waits."""
 
 RELAXED = 0.02
 """Between two looks at the holder while nobody waits."""
+
+ALONE = 0.05
+"""Between two looks at a client that is alone on its GPUs: only its GPU seconds depend on it."""
 
 ACTIVE = 0.05
 """How long a client counts as active a moment ago."""
@@ -55,18 +60,21 @@ class Watch:
         """Whether a client whose gates are closed wants the GPU; None: not known yet."""
         gates = [gate for gate in group if gate.closed]
         if any(_waits(gate) for gate in gates):
-            self._active, self.next = now, now + KNOWN
+            self._active, self.next = now, _tick(now, KNOWN)
             return True
         if now - group.since < SETTLE:
-            self._active, self.next = now, now + WAKING
+            self._active, self.next = now, _tick(now, WAKING)
             return None
         recent = now - self._active < ACTIVE
-        self.next = now + (WAKING if recent else RESTING)
+        self.next = _tick(now, WAKING if recent else RESTING)
         return False
 
-    def look_open(self, group: Group, now: float, *, contended: bool) -> bool | None:
+    def look_open(
+        self, group: Group, now: float, *, contended: bool, alone: bool = False
+    ) -> bool | None:
         """Whether a client whose gates are open works; None: not known yet."""
-        self.next = now + (WATCHED if contended else RELAXED)
+        uncontended = ALONE if alone else RELAXED
+        self.next = _tick(now, WATCHED if contended else uncontended)
         self._active = now
         self._looks += 1
         if not all(gate.demand.readable() for gate in group):
@@ -87,3 +95,8 @@ def _waits(gate: Gate) -> bool:
     if not demand.wants() and (demand.ended or demand.readable()):
         return False
     return not gate.stopped
+
+
+def _tick(now: float, interval: float) -> float:
+    """The next multiple of the interval: all who are looked at seldom are looked at together."""
+    return (math.floor(now / interval) + 1) * interval
