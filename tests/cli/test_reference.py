@@ -25,7 +25,11 @@ def contexts() -> Iterator[tuple[str, click.Context]]:
         command = app.get_command(root, name)
         assert command is not None
         context = command.make_context(
-            name, [], parent=root, resilient_parsing=True, **(WIDTH | dict(command.context_settings))
+            name,
+            [],
+            parent=root,
+            resilient_parsing=True,
+            **(WIDTH | dict(command.context_settings)),
         )
         yield f"rota {name}", context
 
