@@ -42,10 +42,11 @@ def until(true: Callable[[], Any], *, deadline: float = PATIENCE) -> Any:
 
 @dataclass
 class Machine:
-    """One run dir, its agent, and what people start."""
+    """One run dir, its agent, and what people start; `prefix` is what an agent is run by."""
 
     folder: Path
     agent: subprocess.Popen[bytes] | None = None
+    prefix: tuple[str, ...] = ()
     started: list[subprocess.Popen[str]] = field(default_factory=list)
 
     @property
@@ -61,7 +62,16 @@ class Machine:
         if text:
             self.config.write_text(text)
         reader, writer = os.pipe()
-        command = [*ROTA, "agent", "--local", "--emulate", "t4", "--run-dir", str(self.run_dir)]
+        command = [
+            *self.prefix,
+            *ROTA,
+            "agent",
+            "--local",
+            "--emulate",
+            "t4",
+            "--run-dir",
+            str(self.run_dir),
+        ]
         command += ["--config", str(self.config), "--ready-fd", str(writer), *more]
         with (self.folder / "log").open("ab") as log:
             self.agent = subprocess.Popen(
