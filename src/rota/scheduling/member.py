@@ -64,6 +64,10 @@ class Member:
         """When it wakes, it does not wait for a minimum or a grain."""
         return self.starting or self.share.priority is Priority.INTERACTIVE
 
+    def ran(self, now: float) -> float:
+        """How long its turn has lasted, in seconds."""
+        return now - self.turn.start if self.turn else 0.0
+
     def serve(self, seconds: float) -> None:
         """Charge it for time in which its gates were open and it worked or drained."""
         if self.open and (self.wanting or self.draining):

@@ -16,6 +16,7 @@ import enum
 from collections.abc import Collection, Iterator
 from dataclasses import dataclass
 
+from rota.scheduling import order
 from rota.scheduling.log import Turn
 from rota.scheduling.member import Member
 from rota.scheduling.terms import Rules, Share, Why
@@ -250,25 +251,14 @@ class Rota:
         if (
             self._next(aside) is not member
             or self._forestalled(member)
-            or (holder and self._held(holder, now))
+            or (holder and order.makes_context(self.rules, holder, now))
         ):
             return Welcome.NO
         if holder is None or not holder.wanting:
             return Welcome.YES
-        if member.virtual > holder.virtual + self._slack(holder, member):
+        if not order.due(self.rules, holder, member):
             return Welcome.NO
-        ran = now - holder.turn.start if holder.turn else 0.0
-        return Welcome.YES if ran >= self.rules.minimum else Welcome.SOON
-
-    def slice(self, client: str) -> float:
-        """The longest that a turn of this client lasts while another client is due, in seconds.
-
-        The quantum for the largest share that wants the GPU, in proportion less for the others.
-        """
-        member = self._members[client]
-        largest = max((other.size for other in self if other.wanting), default=member.size)
-        part = min(1.0, member.size / largest)
-        return max(self.rules.minimum, self.rules.quantum * part)
+        return Welcome.YES if holder.ran(now) >= self.rules.minimum else Welcome.SOON
 
     # The arithmetic
 
@@ -299,46 +289,22 @@ class Rota:
     def _forestalled(self, chosen: Member) -> bool:
         """A client that is still draining is due before this one: it has the GPU, and stays next."""
         return any(
-            chosen.virtual > other.virtual + self._slack(other, chosen)
+            not order.due(self.rules, other, chosen)
             for other in self
             if other.draining and other.wanting and other is not self._holder
         )
 
     def _why(self, holder: Member, chosen: Member, now: float) -> Why | None:
         """Why the holder's turn ends in favour of `chosen`; None: it goes on."""
-        if self._held(holder, now):
+        if order.makes_context(self.rules, holder, now):
             return None
         if not holder.wanting:
             return Why.YIELDED
-        if chosen.virtual > holder.virtual + self._slack(holder, chosen):
+        if not order.due(self.rules, holder, chosen):
             return None
-        ran = now - holder.turn.start if holder.turn else 0.0
-        if ran >= self.slice(holder.client):
+        if holder.ran(now) >= order.slice_of(self.rules, holder, self):
             return Why.EXPIRED
-        return Why.PREEMPTED if self._preempts(holder, chosen, ran) else None
-
-    def _preempts(self, holder: Member, chosen: Member, ran: float) -> bool:
-        """A waking client preempts a holder that is ahead of it by more than a grain."""
-        if not chosen.fresh:
-            return False
-        behind = holder.virtual - chosen.virtual
-        if chosen.urgent:
-            return behind >= 0
-        return ran >= self.rules.minimum and behind > self.rules.grain / chosen.size
-
-    def _slack(self, holder: Member, chosen: Member) -> float:
-        """How far ahead the next client may be when the holder's slice is over.
-
-        Without it a client whose drains are a little shorter than another's would now and then
-        get two turns in a row. Where the next is further ahead, the holder is kept.
-        """
-        return self.rules.grain / max(holder.size, chosen.size)
-
-    def _held(self, holder: Member, now: float) -> bool:
-        """A process of the holder is making its context: not to be interrupted, for a while."""
-        if not holder.starting or holder.turn is None:
-            return False
-        return now - holder.turn.start < self.rules.start_limit
+        return Why.PREEMPTED if order.preempts(self.rules, holder, chosen, now) else None
 
     def _catch_up(self, member: Member) -> None:
         """An idle spell earns no more than the lag bound."""
