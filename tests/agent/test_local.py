@@ -30,7 +30,9 @@ from rota.jobs.folder import LASTING, SOCKET
 from tests.jobs.conftest import until
 from tests.jobs.machines import NOBODY, PATIENCE, Machine, sharing
 
-UNIT = Path(__file__).parents[2] / "deploy" / "systemd" / "rota.service"
+ROOT = Path(__file__).parents[2]
+UNIT = ROOT / "deploy" / "systemd" / "rota.service"
+EXAMPLE = ROOT / "examples" / "02-workstation" / "config.yaml"
 
 
 @dataclass
@@ -140,9 +142,16 @@ async def test_systemd_is_told_when_it_listens(
         systemd.settimeout(PATIENCE)
         monkeypatch.setenv("NOTIFY_SOCKET", str(local.folder / "notify"))
         await local.start()
-        assert systemd.recv(64) == b"READY=1"
+        assert await asyncio.to_thread(systemd.recv, 64) == b"READY=1"
         await local.stop()
     assert (local.run_dir / LASTING).exists()  # it is about to be started again
+
+
+async def test_the_example_is_served(local: Local) -> None:
+    agent = await local.start(EXAMPLE.read_text())
+    assert len(agent.snapshot()["resources"][0]["replicas"]) == 4
+    pool = pool_of(Served(load_text(EXAMPLE.read_text(), "f").config), make_logger())
+    assert (pool.limit(0), pool.limit(NOBODY)) == (None, 2)
 
 
 def test_quotas_are_of_users_that_are_here() -> None:

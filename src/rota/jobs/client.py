@@ -16,7 +16,7 @@ from typing import Any
 
 from rota.errors import RotaError
 from rota.jobs import protocol
-from rota.jobs.folder import SOCKET
+from rota.jobs.folder import LASTING, SOCKET
 
 _CREDENTIALS = struct.Struct("3i")
 _LARGEST = 1 << 26
@@ -24,6 +24,10 @@ _LARGEST = 1 << 26
 
 class NoAgent(RotaError):
     """No agent listens there."""
+
+
+class NotAllowed(RotaError):
+    """An agent listens there, and not to this user."""
 
 
 class AgentGone(RotaError):
@@ -101,13 +105,21 @@ class Link:
 def find(folders: Sequence[Path]) -> Link:
     """A connection to the first agent that there is.
 
+    One that does not listen to this user counts only if it is there to last: the others are
+    somebody's own, and end when that one has no job any more.
+
     Raises:
         NoAgent: there is none.
         RotaError: there is one, and this user may not ask it, or must not believe it.
     """
     for folder in folders:
-        with suppress(NoAgent):
+        try:
             return connect(folder / SOCKET)
+        except NoAgent:
+            continue
+        except NotAllowed:
+            if folder == folders[-1] or (folder / LASTING).exists():
+                raise
     raise NoAgent("no agent runs here", where=str(folders[-1]))
 
 
@@ -146,10 +158,10 @@ def _believe(link: socket.socket, path: Path) -> None:
         )
 
 
-def _not_allowed(path: Path) -> RotaError:
+def _not_allowed(path: Path) -> NotAllowed:
     hint = "ask whoever runs it for access"
     with suppress(OSError, KeyError):
         found = path.stat()
         if found.st_mode & 0o020:
             hint = f"join the group {grp.getgrgid(found.st_gid).gr_name}, and log in again"
-    return RotaError("you may not use this machine's agent", where=str(path), hint=hint)
+    return NotAllowed("you may not use this machine's agent", where=str(path), hint=hint)

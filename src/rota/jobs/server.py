@@ -24,7 +24,7 @@ import structlog
 
 from rota.errors import RotaError
 from rota.jobs import pidfd, processes, protocol, view
-from rota.jobs.job import Job, Process
+from rota.jobs.job import Job, Process, Wish
 from rota.jobs.keeper import Caller, Keeper, Ticket
 from rota.jobs.protocol import ProtocolError
 
@@ -179,6 +179,7 @@ class ControlServer:
     async def _run(self, link: _Link, caller: Caller, fields: dict[str, Any]) -> None:
         wish = protocol.read_wish(fields)
         self._check_emulation(fields)
+        _check_weight(wish, caller)
         ticket = self._keeper.enter(wish, caller)
         try:
             if ticket.job is None and not wish.wait:
@@ -256,6 +257,16 @@ class ControlServer:
             what = f"this job is {other[3]}'s"
             raise RotaError(what, where=name, hint="only its user and root may end it")
         raise RotaError("no such job", where=name, hint="`rota ps` lists those that are there")
+
+
+def _check_weight(wish: Wish, caller: Caller) -> None:
+    """Among several users a weight above 1 takes from the others; replicas are what quotas count."""
+    if wish.weight > 1 and caller.uid not in (0, os.geteuid()):
+        raise RotaError(
+            "a weight above 1 is for the agent's own user and root",
+            where="--weight",
+            hint="ask for more replicas instead",
+        )
 
 
 async def _first_line(reader: asyncio.StreamReader) -> bytes:

@@ -78,13 +78,15 @@ def _spawn(command: list[str], log: int, ready: int) -> None:
 
 
 def _become(command: list[str], log: int, ready: int) -> NoReturn:
-    os.chdir("/")
     nothing = os.open(os.devnull, os.O_RDONLY)
     os.dup2(nothing, 0)
     os.dup2(log, 1)
     os.dup2(log, 2)
     os.set_inheritable(ready, True)
     environ = {name: value for name, value in os.environ.items() if name not in _OF_A_JOB}
+    if "CONFIG_FILE" in environ:
+        environ["CONFIG_FILE"] = str(Path(environ["CONFIG_FILE"]).absolute())
+    os.chdir("/")
     _close_inherited(keep=ready)
     os.execve(command[0], command, environ)
 
