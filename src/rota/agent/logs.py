@@ -1,13 +1,34 @@
-"""The agent's log: structlog, one event a line, for a person or as JSON for a collector."""
+"""The agent's log: structlog, one event a line, for a person or as JSON for a collector.
+
+structlog draws tracebacks with rich if it finds it, and so imports it, for a sixth of the agent's
+time to start. Ours are plain lines of text in any case, so rich is not found.
+"""
 
 from __future__ import annotations
 
 import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
 from typing import Literal, TextIO
 
-import structlog
-
 from rota.config.findings import Finding, Level
+
+
+@contextmanager
+def _not_found(package: str) -> Iterator[None]:
+    """Imports in the block do not find that package, unless it was imported before."""
+    if package in sys.modules:
+        yield
+        return
+    sys.modules[package] = None  # type: ignore[assignment]
+    try:
+        yield
+    finally:
+        del sys.modules[package]
+
+
+with _not_found("rich"):
+    import structlog
 
 Logger = structlog.typing.FilteringBoundLogger
 
@@ -27,7 +48,13 @@ def make_logger(
     if form == "json":
         processors.append(structlog.processors.JSONRenderer(ensure_ascii=False))
     else:
-        processors.append(structlog.dev.ConsoleRenderer(colors=stream.isatty(), sort_keys=False))
+        processors.append(
+            structlog.dev.ConsoleRenderer(
+                colors=stream.isatty(),
+                sort_keys=False,
+                exception_formatter=structlog.dev.plain_traceback,
+            )
+        )
     logger: Logger = structlog.wrap_logger(
         structlog.PrintLogger(stream),
         processors=processors,
