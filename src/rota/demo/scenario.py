@@ -104,17 +104,16 @@ class Demo:
         self.screen.working(title)
         started = time.monotonic()
         detail: list[str] = []
-        ok = False
+        failure: RotaError | None = None
         try:
             yield detail
-            ok = True
         except RotaError as error:
-            detail[:] = [str(error)]
-            raise StepFailed from error
-        finally:
-            step = Step(name, ok, time.monotonic() - started, "\n".join(detail))
-            self.report.steps.append(step)
-            self.screen.done(title, step)
+            failure, detail[:] = error, [str(error)]
+        step = Step(name, failure is None, time.monotonic() - started, "\n".join(detail))
+        self.report.steps.append(step)
+        self.screen.done(title, step)
+        if failure:
+            raise StepFailed from failure
 
     async def _steps(self, stage: Stage) -> None:
         async with self._step("check", "the config") as detail:

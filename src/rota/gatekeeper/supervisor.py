@@ -31,7 +31,7 @@ BEAT = 0.2
 MISSED = 6
 """Looks in a row without an answer after which the gatekeeper hangs."""
 
-LINGER = 30.0
+LINGER = 10.0
 """Seconds that a gatekeeper which we started lives on without us."""
 
 _LATER = 0.05
