@@ -217,3 +217,16 @@ def test_naming_the_command_loads_neither_nvml_nor_rich_nor_yaml() -> None:
     heavy = "{'pynvml', 'rich', 'ruamel.yaml'}"
     code = f"import sys, rota.cli.devices; sys.exit(bool({heavy} & set(sys.modules)))"
     assert subprocess.run([sys.executable, "-c", code], check=False, timeout=50).returncode == 0
+
+
+def test_each_gpu_says_whether_there_are_turns_and_why_not(rota: Rota, tmp_path: Path) -> None:
+    driver = tmp_path / "driver.yaml"
+    driver.write_text("version: v1\nrota: {turns: {mode: driver}}\n")
+    slow = tmp_path / "slow.yaml"
+    slow.write_text("version: v1\nrota: {turns: {quantum: 250ms}}\n")
+    assert rota("--emulate", "t4x2", "-f", str(slow)) == 0
+    assert "turns of 250ms on GPUs 0, 1" in rota.out
+    assert rota("--emulate", "a100-mig") == 0
+    assert "no turns on GPU 0: MIG is on" in rota.out
+    shown = rota.json("--emulate", "t4", "-f", str(driver))
+    assert "mode: driver" in shown["gpus"][0]["no_turns"]

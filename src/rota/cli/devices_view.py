@@ -12,7 +12,9 @@ from collections import Counter
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
+from rota.config.quantities import format_duration
 from rota.config.schema import Config
+from rota.gpu.capability import why_no_turns
 from rota.model import Device, Gpu, Inventory, MigDevice, Resource
 
 if TYPE_CHECKING:
@@ -34,7 +36,9 @@ def render(how: str, inventory: Inventory, resources: Sequence[Resource], config
 def document(inventory: Inventory, resources: Sequence[Resource], config: Config) -> dict[str, Any]:
     """The node as plain values: what `-o json` and `-o yaml` print."""
     return {
-        "gpus": [_gpu(gpu) for gpu in inventory.gpus],
+        "gpus": [
+            {**_gpu(gpu), "no_turns": no_turns(gpu, inventory, config)} for gpu in inventory.gpus
+        ],
         "resources": [_resource(resource, config) for resource in resources],
         "emulated": inventory.emulated,
         "driver_version": inventory.driver_version,
@@ -47,6 +51,13 @@ def memory_share(resource: Resource, device: Device, config: Config) -> int | No
     if config.rota.memory.limit == "none":
         return None
     return device.memory_bytes // resource.replicas_of(device.uuid)
+
+
+def no_turns(gpu: Gpu, inventory: Inventory, config: Config) -> str:
+    """Why programs on this GPU will not take turns; empty where they will, given the rights."""
+    if config.rota.turns.mode == "driver":
+        return "the config says `mode: driver`"
+    return why_no_turns(gpu, inventory.driver_version)
 
 
 def _gpu(gpu: Gpu) -> dict[str, Any]:
@@ -147,7 +158,21 @@ def _parts(
         _gpus(inventory, wide),
         _replicas(resources, config, wide),
         _summary(resources),
+        _turns(inventory, config),
     ]
+
+
+def _turns(inventory: Inventory, config: Config) -> str:
+    """Where there are turns, and where and why there are none; one line for those alike."""
+    by_reason: dict[str, list[str]] = {}
+    for gpu in inventory.gpus:
+        by_reason.setdefault(no_turns(gpu, inventory, config), []).append(str(gpu.index))
+    longest = format_duration(config.rota.turns.quantum)
+    lines = []
+    for why, indexes in by_reason.items():
+        gpus = f"GPU{'s' * (len(indexes) > 1)} {', '.join(indexes)}"
+        lines.append(f"no turns on {gpus}: {why}" if why else f"turns of {longest} on {gpus}")
+    return "\n".join(lines)
 
 
 def _headline(inventory: Inventory) -> str:
