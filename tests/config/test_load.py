@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import textwrap
 from pathlib import Path
 
@@ -364,3 +365,17 @@ def test_a_wrong_variable_is_an_error_that_names_it() -> None:
     with pytest.raises(ConfigError, match="env MIG_STRATEGY") as caught:
         load(GOOD, "f", env={"MIG_STRATEGY": "triple"})
     assert caught.value.errors[0].mark == Mark("env MIG_STRATEGY")
+
+
+def test_what_may_never_answer_is_refused_at_once(tmp_path: Path) -> None:
+    os.mkfifo(tmp_path / "pipe")
+    with pytest.raises(UsageError, match="no regular file"):
+        load_path(tmp_path / "pipe")
+
+
+def test_a_shells_pipe_is_read() -> None:
+    reading, writing = os.pipe()
+    with os.fdopen(reading), os.fdopen(writing, "w") as sink:
+        sink.write(GOOD)
+        sink.close()
+        assert load_path(f"/dev/fd/{reading}").config.sharing.strategy == "time-slicing"
