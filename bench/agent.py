@@ -91,12 +91,15 @@ def _weigh(name: str, pid: int, figures: Figures) -> None:
 
 
 async def _leave_alone(stage: Stage, replicas: int, counts: Counts, figures: Figures) -> None:
+    """The agent, the gatekeeper that it started, and the emulated GPU, each by itself."""
     engine = driver.attach(stage.folder / "run" / "gpu")
     engine.close()
-    pids = (stage.agent_pid, engine.pid)
-    agent, gpu = await asyncio.to_thread(proc.percent_of_a_core, pids, counts.idle)
-    figures.add(f"idle_{replicas}", agent)
-    figures.add(f"idle_emulated_gpu_{replicas}", gpu)
+    gatekeeper = proc.child(stage.agent_pid, "gatekeeper")
+    pids = (stage.agent_pid, gatekeeper, engine.pid)
+    used = await asyncio.to_thread(proc.percent_of_a_core, pids, counts.idle)
+    for name, percent in zip(("idle", "idle_gatekeeper", "idle_emulated_gpu"), used, strict=True):
+        figures.add(f"{name}_{replicas}", percent)
+    figures.add(f"rss_gatekeeper_{replicas}", proc.memory(gatekeeper)[0])
 
 
 async def _allocate(stage: Stage, replicas: int, counts: Counts, figures: Figures) -> None:

@@ -46,8 +46,10 @@ ROWS: tuple[Row, ...] = (
     *_both("rss_after_start", "memory (RSS) after the start", "MB", 60, "29", "30"),
     *_both("rss_after_calls", "memory (RSS) after the calls of Allocate", "MB", 60, "", ""),
     *_both("pss_after_calls", "memory (PSS) after the calls of Allocate", "MB", None, "", ""),
+    *_both("rss_gatekeeper", "the gatekeeper's own memory (RSS)", "MB", None, "", ""),
     *_both("idle", "processor when idle, of one core", "%", 0.3, "0.25", ""),
-    *_both("idle_emulated_gpu", "the emulated GPU's own process, idle", "%", None, "", ""),
+    *_both("idle_gatekeeper", "the gatekeeper's own, idle", "%", None, "", ""),
+    *_both("idle_emulated_gpu", "the emulated GPU's own, idle", "%", None, "", ""),
     Row("help", "`rota --help`", "s", 0.25),
 )
 DIGITS = {"s": 3, "ms": 2, "MB": 1, "%": 2}

@@ -36,6 +36,20 @@ def percent_of_a_core(pids: tuple[int, ...], length: float) -> tuple[float, ...]
     return tuple(100 * each / took for each in used)
 
 
+def child(pid: int, word: str) -> int:
+    """The child process that has this word in its command line.
+
+    Raises:
+        LookupError: there is none.
+    """
+    for folder in Path("/proc").glob("[0-9]*"):
+        with suppress(OSError):
+            parent = (folder / "stat").read_text().rpartition(")")[2].split()[1]
+            if int(parent) == pid and word in (folder / "cmdline").read_text():
+                return int(folder.name)
+    raise LookupError(f"no child of the agent is called {word}")
+
+
 def memory(pid: int) -> tuple[float, float]:
     """(RSS, PSS) in MB of 2^20 bytes. PSS counts a page that others map too by its part."""
     found = {}
