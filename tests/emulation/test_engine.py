@@ -230,3 +230,9 @@ def test_the_inventory_comes_back_from_its_file_as_it_was(folder: Path) -> None:
         inventory = parse_emulation(profile)
         layout.write_inventory(folder, inventory)
         assert layout.read_inventory(folder) == inventory
+
+
+def test_where_no_folder_can_be_the_emulation_says_so(tmp_path: Path) -> None:
+    (tmp_path / "file").touch()
+    with pytest.raises(GpuError, match="cannot put an emulated GPU here"):
+        driver.start(parse_emulation("t4"), tmp_path / "file" / "gpu")

@@ -77,9 +77,13 @@ def start(inventory: Inventory, folder: Path, linger: float = LINGER) -> Emulati
         raise GpuError(
             "an emulated GPU lives here already", where=str(folder), hint="use another folder"
         )
-    folder.mkdir(mode=0o700, parents=True, exist_ok=True)
-    layout.write_inventory(folder, inventory)
-    pid = _spawn(folder, linger)
+    try:
+        folder.mkdir(mode=0o700, parents=True, exist_ok=True)
+        layout.write_inventory(folder, inventory)
+        pid = _spawn(folder, linger)
+    except OSError as error:
+        what = f"cannot put an emulated GPU here: {error.strerror}"
+        raise GpuError(what, where=str(folder), hint="use another folder") from None
     try:
         link = _await(folder, pid)
     except BaseException:
