@@ -147,10 +147,10 @@ class PluginManager:
             await plugin.registered.wait()
 
     def status(self) -> tuple[ResourceStatus, ...]:
-        """Every resource as it fares now."""
+        """Every resource as it fares now. Safe from any thread."""
         return tuple(
             ResourceStatus(p.board.listing, p.public, p.registered.is_set(), p.streams, p.counters)
-            for p in self._plugins.values()
+            for p in tuple(self._plugins.values())
         )
 
     async def stop(self) -> None:
