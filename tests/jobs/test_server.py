@@ -17,7 +17,8 @@ import structlog
 from rota.jobs import protocol, server, view
 from rota.jobs.job import Job, Process, Waiting
 from rota.jobs.keeper import Standing
-from rota.jobs.server import Access, ControlServer
+from rota.jobs.peer import Access
+from rota.jobs.server import ControlServer
 from rota.jobs.view import listed, standing
 from rota.model import Replica
 from tests.jobs.conftest import PATIENCE, Office, one_gpu, until, wish

@@ -27,7 +27,8 @@ from rota.gpu.health import Change
 from rota.jobs.folder import LASTING, LOCK, SOCKET, STATE, prepare
 from rota.jobs.keeper import Keeper
 from rota.jobs.ledger import Pool
-from rota.jobs.server import Access, ControlServer
+from rota.jobs.peer import Access
+from rota.jobs.server import ControlServer
 from rota.jobs.starting import READY
 from rota.jobs.state import StateFile
 from rota.scheduling.terms import Priority

@@ -91,7 +91,7 @@ def local_terms(local: bool, given: dict[str, Any]) -> LocalTerms | None:
             raise UsageError("goes with --local", where="--" + stray.replace("_", "-"))
         return None
     from rota.agent.local import LocalTerms
-    from rota.jobs.server import Access
+    from rota.jobs.peer import Access
 
     group, mode, ready = given["group"], given["socket_mode"], given["ready_fd"]
     if ready is not None:

@@ -9,10 +9,7 @@ from __future__ import annotations
 
 import asyncio
 import os
-import pwd
 import signal
-import socket
-import struct
 from collections import Counter
 from collections.abc import Awaitable, Callable
 from contextlib import suppress
@@ -23,9 +20,10 @@ from typing import Any
 import structlog
 
 from rota.errors import RotaError
-from rota.jobs import pidfd, processes, protocol, view
-from rota.jobs.job import Job, Process, Wish
+from rota.jobs import pidfd, protocol, view
+from rota.jobs.job import Job, Wish
 from rota.jobs.keeper import Caller, Keeper, Ticket
+from rota.jobs.peer import Access, caller_of, listen
 from rota.jobs.protocol import ProtocolError
 
 FIRST = 10.0
@@ -37,23 +35,6 @@ BACKLOG = 1 << 18
 MOST = 512
 MOST_OF_A_USER = 128
 """Connections at a time; a job in line is one. Root always gets in."""
-
-_CREDENTIALS = struct.Struct("3i")
-_SO_PEERPIDFD = 77
-"""From linux/socket.h (6.5 and later); Python has no name for it."""
-
-
-@dataclass(frozen=True, slots=True)
-class Access:
-    """Who may connect.
-
-    Attributes:
-        mode: permission bits of the socket.
-        group: gid that it belongs to; None leaves it.
-    """
-
-    mode: int = 0o600
-    group: int | None = None
 
 
 @dataclass(slots=True)
@@ -107,7 +88,7 @@ class ControlServer:
             RotaError: the socket cannot be made, or not for that group.
         """
         try:
-            listening = _listen(path, access)
+            listening = listen(path, access)
         except OSError as error:
             raise RotaError(
                 f"cannot listen here: {error.strerror or error}",
@@ -150,7 +131,7 @@ class ControlServer:
             link.say(protocol.error(problem))
 
     async def _admit(self, link: _Link) -> None:
-        caller = _caller(link.writer.get_extra_info("socket"))
+        caller = caller_of(link.writer.get_extra_info("socket"))
         mine = self._of_user[caller.uid]
         if mine >= MOST_OF_A_USER or (self.connections >= MOST and caller.uid != 0):
             raise RotaError("too many requests at a time", hint="wait until some have ended")
@@ -293,64 +274,3 @@ async def _changed(ticket: Ticket, left: asyncio.Task[bytes]) -> bool:
         news.cancel()
     ticket.changed.clear()
     return not left.done()
-
-
-def _listen(path: Path, access: Access) -> socket.socket:
-    listening = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
-    try:
-        path.unlink(missing_ok=True)
-        before = os.umask(0o177)
-        try:
-            listening.bind(str(path))
-        finally:
-            os.umask(before)
-        if access.group is not None:
-            os.chown(path, -1, access.group)
-        path.chmod(access.mode)
-        listening.listen(128)
-        listening.setblocking(False)
-    except BaseException:
-        listening.close()
-        raise
-    return listening
-
-
-def _caller(link: socket.socket) -> Caller:
-    """Who is at the other end, with the start time of that very process.
-
-    Raises:
-        RotaError: it has ended, or cannot be seen from here.
-    """
-    raw = link.getsockopt(socket.SOL_SOCKET, socket.SO_PEERCRED, _CREDENTIALS.size)
-    pid, uid, _ = _CREDENTIALS.unpack(raw)
-    if pid <= 0:
-        raise RotaError(
-            "the caller's process cannot be seen from here",
-            hint="run it in the agent's pid namespace, outside of containers",
-        )
-    descriptor = _peer_pidfd(link, pid)
-    try:
-        since = processes.started(pid)
-        if since is None or pidfd.ended(descriptor):
-            raise RotaError("the caller has ended")
-    finally:
-        os.close(descriptor)
-    return Caller(Process(pid, since), uid, _user(uid))
-
-
-def _peer_pidfd(link: socket.socket, pid: int) -> int:
-    try:
-        return link.getsockopt(socket.SOL_SOCKET, _SO_PEERPIDFD)
-    except OSError:
-        pass
-    try:
-        return os.pidfd_open(pid)
-    except OSError:
-        raise RotaError("the caller has ended") from None
-
-
-def _user(uid: int) -> str:
-    try:
-        return pwd.getpwuid(uid).pw_name
-    except KeyError:
-        return str(uid)
