@@ -174,6 +174,31 @@ async def test_no_gpu_is_waited_for_without_fail_on_init_error(
     assert len(node.logged("no GPU to serve; looking again")) == 1
 
 
+async def test_a_plugin_folder_too_deep_for_a_socket_is_refused_at_once(node: Node) -> None:
+    deep = node.folder / ("d" * 100)
+    node.start(sharing(4), kubelet_dir=deep)
+    assert node.task is not None
+    with pytest.raises(RotaError, match="shorter --kubelet-dir"):
+        await node.task
+
+
+CDI = "flags: {plugin: {deviceListStrategy: cdi-cri}}\n"
+
+
+async def test_a_cdi_folder_that_cannot_be_written_refuses_the_config(node: Node) -> None:
+    (node.folder / "file").write_text("")
+    nowhere = node.folder / "file" / "cdi"
+    node.start(sharing(4, CDI), cdi_dir=nowhere)
+    assert node.task is not None
+    with pytest.raises(ConfigRefused, match="CDI spec"):
+        await node.task
+    agent = node.start(sharing(4), cdi_dir=nowhere)
+    await node.until_allocatable(4)
+    node.config.write_text(sharing(6, CDI))
+    await node.until(lambda: agent.snapshot()["config"]["refused"] == 1)
+    assert node.kubelet.allocatable()[GPU] == 4
+
+
 def _no_gpu(*_: object) -> None:
     raise GpuError("no GPU here")
 

@@ -64,7 +64,7 @@ def test_addresses(text: str, address: tuple[str, int]) -> None:
     assert parse_address(text) == address
 
 
-@pytest.mark.parametrize("text", ["", "9400", "localhost", "a:b", "h:70000", ":"])
+@pytest.mark.parametrize("text", ["", "9400", "localhost", "a:b", "h:70000", ":", ":٣"])
 def test_what_is_no_address_is_refused_with_an_example(text: str) -> None:
     with pytest.raises(UsageError, match=r"127\.0\.0\.1:9400"):
         parse_address(text)

@@ -59,3 +59,8 @@ def test_an_empty_one_is_told(tmp_path: Path) -> None:
 
 def test_a_config_that_only_speaks_of_one_is_a_config(tmp_path: Path) -> None:
     assert load_path(written(tmp_path, "version: v1 # from a ConfigMap\n")).findings
+
+
+def test_a_plain_config_has_no_keys(tmp_path: Path) -> None:
+    with pytest.raises(UsageError, match="is one config"):
+        load_path(written(tmp_path, "version: v1\n"), key="any")

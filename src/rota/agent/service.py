@@ -21,6 +21,7 @@ from rota.agent.lock import only_agent
 from rota.agent.logs import Logger, log_finding
 from rota.agent.settings import Settings
 from rota.agent.watch import ConfigWatch
+from rota.config.findings import Finding, Level, Mark
 from rota.config.load import Loaded
 from rota.errors import GpuError, KubeletError
 from rota.gpu.health import Change, HealthTracker, XidFilter
@@ -175,9 +176,11 @@ class Agent:
 
     async def _connect(self, stack: AsyncExitStack, hardware: Hardware) -> None:
         """Make what gives replicas to programs; it serves from the first `_serve` on."""
+        from rota.kubelet import sockets
         from rota.kubelet.manager import PluginManager
         from rota.kubelet.pod_resources import ids_in_use
 
+        sockets.checked_length(sockets.hidden_name(self._settings.kubelet_dir))
         self._manager = PluginManager(
             self._settings.kubelet_dir,
             in_use=lambda: ids_in_use(self._settings.pod_resources),
@@ -188,9 +191,20 @@ class Agent:
         stack.push_async_callback(self._manager.stop)
 
     async def _serve(self, served: Served) -> None:
+        """Give out what is served now.
+
+        Raises:
+            ConfigRefused: the CDI spec that its strategy wants cannot be written.
+        """
+        from rota.kubelet.cdi import CdiError
+
         assert self._manager is not None
         try:
             await self._manager.serve(served.plan.resources, served.config, self._inventory)
+        except CdiError as error:
+            place = Mark(error.where)
+            found = Finding("cdi-not-writable", Level.ERROR, place, error.what, error.hint)
+            raise ConfigRefused((found,)) from None
         except KubeletError as error:
             self._log.error("not served yet; trying on", reason=str(error))
 

@@ -28,7 +28,7 @@ def parse_address(text: str) -> tuple[str, int]:
         UsageError: it is none of them.
     """
     host, colon, port = text.rpartition(":")
-    if not colon or not port.isdecimal() or int(port) > 65535:
+    if not colon or not (port.isascii() and port.isdecimal()) or int(port) > 65535:
         raise UsageError(
             f"'{text}' is no address to listen on",
             where="--listen",

@@ -6,6 +6,7 @@ where errors become sentences and exit codes, once for every command.
 
 from __future__ import annotations
 
+import errno
 import importlib
 import sys
 from collections.abc import Mapping
@@ -69,3 +70,8 @@ def main(args: list[str] | None = None) -> None:
     except BrokenPipeError:
         sys.stderr.close()
         sys.exit(0)
+    except OSError as error:
+        if error.errno != errno.ENOSPC:
+            raise
+        click.echo("rota: no room to write to", err=True)
+        sys.exit(1)

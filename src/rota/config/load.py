@@ -133,13 +133,13 @@ def read_path(path: str | Path, key: str | None = None) -> tuple[str, str, Mark 
     """
     chosen = config_file(Path(path), key)
     text, file = _read(chosen), str(chosen)
-    if "ConfigMap" not in text:
-        return text, file, None
     with suppress(SyntaxProblem):
-        root, _ = read_first(text, file)
+        root = read_first(text, file)[0] if "ConfigMap" in text else None
         if is_config_map(root):
             inner = inner_config(root, file, key)
             return inner.text, file, inner.origin
+    if key is not None and chosen == Path(path):
+        raise UsageError(f"is one config, so it has no key `{key}`", where=file)
     return text, file, None
 
 

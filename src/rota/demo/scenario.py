@@ -7,15 +7,14 @@ step that fails ends the demo, but never the cleaning up.
 from __future__ import annotations
 
 import asyncio
-import json
 import time
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
 
-from rota.config.document import read_documents
 from rota.config.load import ConfigError, Loaded, load_text
 from rota.demo import pods
+from rota.demo.edits import with_mode, with_replicas
 from rota.demo.pods import Meter
 from rota.demo.report import Report, Step, Usage
 from rota.demo.screen import Screen, gib
@@ -223,7 +222,7 @@ class Demo:
     async def _slice(self, stage: Stage, turns: Usage, detail: list[str]) -> None:
         """The same pods under the driver's own slicing, by an edit of the config."""
         text = stage.config.read_text()
-        stage.config.write_text(_with_mode(text, self.script.file, "driver"))
+        stage.config.write_text(with_mode(text, self.script.file, "driver"))
         await stage.until_mode("driver")
         slicing = await self._measure(stage, SLICED)
         stage.config.write_text(text)
@@ -233,8 +232,9 @@ class Demo:
     async def _edit(self, stage: Stage, resource: Resource, detail: list[str]) -> None:
         before = {status.name: status.container().pid for status in _running(stage)}
         text = stage.config.read_text()
-        fewer = len(resource.devices) * 2
-        stage.config.write_text(_with_replicas(2, resource))
+        edited = with_replicas(text, self.script.file, 2)
+        fewer = self._replicas_under(edited, resource)
+        stage.config.write_text(edited)
         await stage.until_allocatable(resource.name, fewer)
         stage.config.write_text(text)
         await stage.until_allocatable(resource.name, len(resource.replicas))
@@ -245,6 +245,12 @@ class Demo:
             f"{len(resource.replicas)} → {fewer} → {len(resource.replicas)} allocatable; "
             "no restart, every pod ran on"
         )
+
+    def _replicas_under(self, text: str, resource: Resource) -> int:
+        """How many replicas of the same resource another config makes."""
+        planned = plan(_load(text, self.script.file).config, self.script.inventory)
+        found = planned.resource(resource.name)
+        return len(found.replicas) if found else 0
 
     async def _roll_back(self, stage: Stage, resource: Resource, detail: list[str]) -> None:
         for status in stage.kubelet.pods():
@@ -269,30 +275,10 @@ def _summary(usage: Usage) -> str:
     return f"{sum(parts):.2f} of the GPU, Jain {jain(parts):.4f}"
 
 
-def _with_mode(text: str, file: str, mode: str) -> str:
-    """The same config with another `rota.turns.mode`."""
-    root = read_documents(text, file)[0].plain()
-    assert isinstance(root, dict)
-    rota = root.get("rota")
-    rota = rota if isinstance(rota, dict) else {}
-    turns = rota.get("turns")
-    turns = turns if isinstance(turns, dict) else {}
-    return json.dumps(root | {"rota": rota | {"turns": turns | {"mode": mode}}})
-
-
 def _sentence(resource: Resource) -> str:
     each = {resource.replicas_of(device.uuid) for device in resource.devices}
     many = "/".join(str(count) for count in sorted(each))
     return f"{resource.name} × {many} per GPU"
-
-
-def _with_replicas(count: int, resource: Resource) -> str:
-    rename = f", rename: {resource.name}" if resource.renamed_from else ""
-    name = resource.renamed_from or resource.name
-    return (
-        "version: v1\nsharing:\n  timeSlicing:\n    resources:\n"
-        f"    - {{name: {name}, replicas: {count}{rename}}}\n"
-    )
 
 
 def _running(stage: Stage) -> list[PodStatus]:

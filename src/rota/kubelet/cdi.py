@@ -50,11 +50,15 @@ def spec(inventory: Inventory, files: DriverFiles) -> dict[str, Any]:
     }
 
 
+class CdiError(KubeletError):
+    """The CDI spec cannot be written, so no container could be given what a strategy promises."""
+
+
 def write(folder: Path, content: dict[str, Any]) -> Path:
     """Put the spec into a folder, whole or not at all.
 
     Raises:
-        KubeletError: the folder cannot be made or written.
+        CdiError: the folder cannot be made or written.
     """
     path = folder / FILE_NAME
     half = folder / f".{FILE_NAME}.{os.getpid()}"
@@ -67,7 +71,7 @@ def write(folder: Path, content: dict[str, Any]) -> Path:
             half.unlink()
         hint = "mount the folder, or choose another deviceListStrategy"
         what = f"cannot write the CDI spec: {error.strerror}"
-        raise KubeletError(what, where=str(path), hint=hint) from None
+        raise CdiError(what, where=str(path), hint=hint) from None
     return path
 
 

@@ -163,4 +163,24 @@ SECTIONS = (
             name: nvidia.com/mig-1c.3g.40gb
         """,
     ),
+    Section(
+        "cdi-not-writable",
+        Level.ERROR,
+        "The CDI spec cannot be written",
+        """
+        The strategies `cdi-annotations` and `cdi-cri` give a container names that only a spec in
+        the CDI folder explains. Without it no container could start, so the agent refuses the
+        config: at its start it ends, later the last good config stays.
+        """,
+        """
+        flags:
+          plugin:
+            deviceListStrategy: cdi-cri   # and /var/run/cdi is not mounted
+        """,
+        """
+        flags:
+          plugin:
+            deviceListStrategy: envvar
+        """,
+    ),
 )
