@@ -57,6 +57,19 @@ def test_exit_code_output_and_input_are_the_commands_own(shared: Machine) -> Non
     assert (ended.returncode, ended.stdout, ended.stderr) == (7, "in", "err\n")
 
 
+def test_what_was_closed_before_is_closed_to_the_command(machine: Machine) -> None:
+    """Also where an agent is started first: nothing of either may take the place of 0, 1 or 2."""
+    code = "import os, sys; os.write(int(sys.argv[1]), str(os.listdir('/proc/self/fd')).encode())"
+    inner = (*ROTA, "run", "--emulate", "h200", "--", sys.executable, "-c", code, "9")
+    script = 'exec "$@" 9>"$0" <&- >&- 2>&-'
+    told = machine.folder / "told"
+    subprocess.run(
+        ["sh", "-c", script, str(told), *inner], env=machine.environ(), check=True, timeout=PATIENCE
+    )
+    there = told.read_text()
+    assert ("'1'" in there, "'2'" in there) == (False, False)  # 0 is the listing itself
+
+
 def test_the_command_is_the_same_process_and_dies_of_its_own_signals(shared: Machine) -> None:
     process = shared.start("run", "--", "sh", "-c", "echo $$; kill -PIPE $$; sleep 9")
     out, _ = process.communicate(timeout=PATIENCE)

@@ -60,7 +60,9 @@ def test_a_turn_arrives_as_it_was() -> None:
         ("attempts", 0),
         ("rules", {"quantum": -1}),
         ("rules", {"quantum": 1e9}),
+        ("rules", {"quantum": "long"}),
         ("rules", {"unheard": 1}),
+        ("attempts", "often"),
         ("unheard", 1),
     ],
 )
@@ -71,10 +73,18 @@ def test_settings_without_sense_are_refused(key: str, value: Any) -> None:
         parse_node(message)
 
 
-@pytest.mark.parametrize("weight", [0, -1, float("inf"), float("nan"), "heavy"])
+@pytest.mark.parametrize("weight", [0, -1, 1e-300, float("inf"), float("nan"), "heavy"])
 def test_shares_without_sense_are_refused(weight: Any) -> None:
     message = node_message(NODE)
     message["clients"][0]["shares"]["GPU-1"]["weight"] = weight
+    with pytest.raises(MessageError):
+        parse_node(message)
+
+
+@pytest.mark.parametrize("pid", [float("inf"), float("nan"), "x", None])
+def test_processes_without_sense_are_refused(pid: Any) -> None:
+    message = node_message(NODE)
+    message["clients"][0]["processes"] = [[pid, 1]]
     with pytest.raises(MessageError):
         parse_node(message)
 
@@ -105,7 +115,7 @@ def test_whatever_is_said_is_taken_or_refused_and_nothing_else(key: str, value: 
         return
 
 
-@pytest.mark.parametrize("line", [b"", b"{", b"[]", b"\xff", b"7"])
+@pytest.mark.parametrize("line", [b"", b"{", b"[]", b"\xff", b"7", b"[" * 100_000])
 def test_a_line_that_is_no_object_is_refused(line: bytes) -> None:
     with pytest.raises(MessageError):
         decode(line)

@@ -144,7 +144,7 @@ async def test_what_does_not_follow_the_rules_is_refused_with_a_sentence(
         ("name", "-x"), ("name", "a b"), ("name", 7), ("name", "x" * 41),
         ("command", []), ("command", "sh"), ("command", ["x" * 10000]), ("command", [1]),
         ("replicas", 0), ("replicas", True), ("replicas", 10**9), ("replicas", 1.5),
-        ("weight", 0), ("weight", float("nan")), ("weight", float("inf")), ("weight", "1"),
+        ("weight", 0), ("weight", 1e-300), ("weight", float("nan")), ("weight", float("inf")), ("weight", "1"),
         ("class", "urgent"), ("class", []), ("gpu", "x" * 200), ("gpu", None),
         ("memory", -1), ("memory", 1 << 63), ("wait", 1),
     ],

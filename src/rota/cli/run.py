@@ -90,6 +90,7 @@ def command(
     it holds replicas of (CUDA_VISIBLE_DEVICES), and holds them until its last process has ended, a
     background child included. Where no agent runs, one is started, and ends when it is not used.
     """
+    _hold_standard()
     program = locate(command[0], os.environ.get("PATH", os.defpath))
     wish = Wish(name or name_of(command), command, replicas, gpu, weight, job_class, memory, wait)
     protocol.read_wish(protocol.wish_fields(wish))
@@ -118,8 +119,9 @@ def locate(name: str, path: str) -> str:
 
 def become(program: str, command: tuple[str, ...], environ: Mapping[str, str]) -> NoReturn:
     """Be that command from now on."""
-    sys.stdout.flush()
-    sys.stderr.flush()
+    for stream in (sys.stdout, sys.stderr):
+        if stream is not None:  # it was closed when we were started
+            stream.flush()
     for number in (signal.SIGPIPE, signal.SIGXFSZ):  # Python ignores them; programs should not
         signal.signal(number, signal.SIG_DFL)
     try:
@@ -131,6 +133,15 @@ def become(program: str, command: tuple[str, ...], environ: Mapping[str, str]) -
             os.execve("/bin/sh", ("/bin/sh", program, *command[1:]), environ)
     except OSError as error:
         raise _failed(f"{program}: {error.strerror}", CANNOT_RUN) from None
+
+
+def _hold_standard() -> None:
+    """Let nothing of ours become 0, 1 or 2 where those are closed; the command finds them closed."""
+    for number in range(3):
+        try:
+            os.fstat(number)
+        except OSError:
+            os.open(os.devnull, os.O_RDWR)  # takes the lowest free number, and ends with our exec
 
 
 def _take(wish: Wish, run_dir: Path | None, emulate: str, unused: float) -> dict[str, Any]:

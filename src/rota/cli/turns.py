@@ -52,10 +52,39 @@ def _turns(run_dir: Path, last: int, follow: bool) -> Iterator[Turn]:
             break
         kept = kept[-last:]
     yield from kept
-    while follow:
+    if follow:
+        yield from _grown(run_dir, number, kept[-1].end if kept else 0.0)
+
+
+def _grown(run_dir: Path, number: int, shown: float) -> Iterator[Turn]:
+    """The turns after that number, for ever; each gatekeeper counts its own from 0.
+
+    Args:
+        run_dir: the agent's folder.
+        number: of the next turn.
+        shown: when the last turn that was shown ended.
+    """
+    from rota.gatekeeper.client import NoGatekeeper, read_turns
+
+    after, answers = 0.0, True
+    while True:
         time.sleep(LOOK)
-        number, page = read_turns(run_dir, number)
-        yield from page
+        try:
+            following, page = read_turns(run_dir, number)
+        except NoGatekeeper:
+            if answers:
+                click.echo("rota: no gatekeeper answers; waiting for the next one", err=True)
+            following, page, answers = -1, [], False
+        else:
+            answers = True
+        if following < number:
+            number, after = 0, shown
+            continue
+        number = following
+        for turn in page:
+            if turn.end > after:
+                shown = turn.end
+                yield turn
 
 
 def _line(turn: Turn) -> str:

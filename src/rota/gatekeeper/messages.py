@@ -95,7 +95,7 @@ def decode(line: bytes) -> dict[str, Any]:
     """
     try:
         message = json.loads(line)
-    except ValueError as error:
+    except (ValueError, RecursionError) as error:
         raise MessageError(f"not JSON: {line[:80]!r}") from error
     if not isinstance(message, dict):
         raise MessageError(f"not an object: {line[:80]!r}")
@@ -128,9 +128,9 @@ def parse_node(message: dict[str, Any]) -> Node:
         raw = dict(message["settings"])
         settings = Settings(**{**raw, "rules": Rules(**raw["rules"])})
         node = Node(settings, tuple(_client(each) for each in message["clients"]))
-    except (KeyError, TypeError, ValueError, AttributeError) as error:
+        _check(node)
+    except (KeyError, TypeError, ValueError, ArithmeticError, AttributeError) as error:
         raise MessageError(f"not a node: {error!r}") from error
-    _check(node)
     return node
 
 
@@ -147,7 +147,7 @@ def _client(raw: dict[str, Any]) -> ClientSpec:
 
 def _share(raw: dict[str, Any]) -> Share:
     share = Share(int(raw["replicas"]), float(raw["weight"]), Priority(raw["priority"]))
-    if not 0 < share.size < 1e9:
+    if not 1e-9 < share.size < 1e9:
         raise ValueError(f"a share of size {share.size}")
     return share
 

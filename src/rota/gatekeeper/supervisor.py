@@ -85,6 +85,7 @@ class Supervisor:
         """Keep a gatekeeper until cancelled; then end it, with every gate open."""
         back_off = _LATER
         try:
+            await asyncio.to_thread(self._open_all)  # sooner than a gatekeeper could start
             while True:
                 try:
                     self._control = await self._reach()

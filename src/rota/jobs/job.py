@@ -19,6 +19,9 @@ NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,39}")
 HEAVIEST = 100.0
 """The largest weight that is taken."""
 
+LIGHTEST = 0.01
+"""The smallest: what is left of a share below that is no share."""
+
 
 @dataclass(frozen=True, slots=True, order=True)
 class Process:

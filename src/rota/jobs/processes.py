@@ -1,12 +1,14 @@
 """What /proc tells of all processes: since when they run, their parents, users and job marks.
 
 One look reads every process once. What it may not read it takes as not there: another user's
-environment, or a process that ends meanwhile. A process in the middle of an exec shows an empty
+environment, or a process that ends meanwhile. What it could not read for want of descriptors or memory
+is no answer, but an error: else every job would look ended. A process in the middle of an exec shows an empty
 environment for a moment; whoever concludes from a mark's absence must look twice.
 """
 
 from __future__ import annotations
 
+import errno
 import os
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -41,21 +43,32 @@ class Seen:
 
 
 def look(root: Path = Path("/proc")) -> tuple[Seen, ...]:
-    """Every living process that can be seen, by pid."""
+    """Every living process that can be seen, by pid.
+
+    Raises:
+        OSError: this process has no descriptor or no memory left to look with.
+    """
     pids = sorted(int(name) for name in os.listdir(root) if name.isdecimal())  # noqa: PTH208
     return tuple(_found(root, pids))
 
 
 def started(pid: int) -> int | None:
-    """When that process started; None if it has ended."""
-    seen = _one(Path("/proc"), pid)
+    """When that process started; None if it has ended, or cannot be looked at now."""
+    seen = _if_seen(pid)
     return seen.process.started if seen else None
 
 
 def user_of(pid: int) -> int | None:
-    """Its effective uid; None if it has ended."""
-    seen = _one(Path("/proc"), pid)
+    """Its effective uid; None if it has ended, or cannot be looked at now."""
+    seen = _if_seen(pid)
     return seen.uid if seen else None
+
+
+def _if_seen(pid: int) -> Seen | None:
+    try:
+        return _one(Path("/proc"), pid)
+    except OSError:
+        return None
 
 
 def _found(root: Path, pids: list[int]) -> Iterator[Seen]:
@@ -68,7 +81,8 @@ def _one(root: Path, pid: int) -> Seen | None:
     """Read through one descriptor of its folder, so that all facts are of the same process."""
     try:
         folder = os.open(root / str(pid), os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
-    except OSError:
+    except OSError as error:
+        _only_hidden(error)
         return None
     try:
         return _parse(pid, _read(folder, "stat"), os.fstat(folder).st_uid, _mark(folder))
@@ -93,10 +107,16 @@ def _mark(folder: int) -> str:
     return ""
 
 
+def _only_hidden(error: OSError) -> None:
+    if error.errno in (errno.EMFILE, errno.ENFILE, errno.ENOMEM):
+        raise error
+
+
 def _read(folder: int, name: str) -> bytes:
     try:
         file = os.open(name, os.O_RDONLY | os.O_CLOEXEC, dir_fd=folder)
-    except OSError:
+    except OSError as error:
+        _only_hidden(error)
         return b""
     try:
         text = bytearray()

@@ -19,7 +19,7 @@ from collections.abc import Callable, Mapping
 from typing import Any
 
 from rota.errors import RotaError, UsageError
-from rota.jobs.job import CLASSES, HEAVIEST, NAME, Wish
+from rota.jobs.job import CLASSES, HEAVIEST, LIGHTEST, NAME, Wish
 
 VERSION = 1
 
@@ -124,7 +124,7 @@ def read_wish(fields: Message) -> Wish:
         command=tuple(_field(fields, "command", _is_command, "1 to 64 words")),
         replicas=_field(fields, "replicas", _is_count, f"a number, 1 to {MOST_REPLICAS}"),
         gpu=_field(fields, "gpu", _is_text, "an index or a UUID"),
-        weight=float(_field(fields, "weight", _is_weight, f"above 0, {HEAVIEST:g} at most")),
+        weight=float(_field(fields, "weight", _is_weight, f"{LIGHTEST:g} to {HEAVIEST:g}")),
         job_class=_field(fields, "class", CLASSES.__contains__, ", ".join(CLASSES)),
         memory_bytes=_field(fields, "memory", _is_size, "a size above 0"),
         wait=_field(fields, "wait", lambda value: isinstance(value, bool), "true or false"),
@@ -170,7 +170,7 @@ def _is_count(value: Any) -> bool:
 
 
 def _is_weight(value: Any) -> bool:
-    return _is_number(value, int | float) and 0 < value <= HEAVIEST
+    return _is_number(value, int | float) and LIGHTEST <= value <= HEAVIEST
 
 
 def _is_size(value: Any) -> bool:
