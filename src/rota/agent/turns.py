@@ -15,6 +15,7 @@ from typing import Any
 from rota.agent.logs import Logger
 from rota.clients.picture import ClientOnGpu, LocalJob, Picture, ProcessKey, Unmanaged
 from rota.clients.sightings import Place, Sightings
+from rota.clients.starters import DeviceFiles
 from rota.clients.watch import ClientWatch, Lister
 from rota.config.schema import Turns as TurnSettings
 from rota.gatekeeper.journal import Process
@@ -87,18 +88,20 @@ def node_of(picture: Picture, order: Order, wishes: Wishes) -> Node:
 
 
 def _by_client(picture: Picture) -> Iterable[tuple[str, Sequence[ClientOnGpu]]]:
-    """Clients that have a process on a GPU, each with its parts."""
+    """Clients that have a process on a GPU, or one that starts, each with its parts."""
     found: dict[str, list[ClientOnGpu]] = {}
     for part in picture.clients:
-        if part.processes:
+        if part.processes or part.starting:
             found.setdefault(part.client, []).append(part)
     return found.items()
 
 
 def _client(id_: str, parts: Sequence[ClientOnGpu], order: Order, wish: Wish) -> ClientSpec:
-    keys = frozenset(key for part in parts for key in part.processes)
+    coming = frozenset(key for part in parts for key in part.starting)
+    keys = coming.union(*(part.processes for part in parts))
     share = {p.gpu: Share(len(p.replicas), wish.weight, wish.priority) for p in parts}
-    return ClientSpec(id_, share, _processes(keys), ungated=_why(keys, share, order))
+    why = _why(keys, share, order)
+    return ClientSpec(id_, share, _processes(keys), _processes(coming), ungated=why)
 
 
 def _strangers(unmanaged: Iterable[Unmanaged], order: Order) -> list[ClientSpec]:
@@ -161,9 +164,11 @@ class Turns:
         self._wishes = wishes
         self._order = Order(reasons=reasons(inventory))
         self._supervisor = Supervisor(run_dir, emulated=emulated, spawn=spawn)
-        self._watch = ClientWatch(
-            Sightings(door, gpus, place), self._changed, log, lister=lister, jobs=jobs
-        )
+        files = DeviceFiles.of(inventory.gpus)
+        if emulated:
+            files = DeviceFiles.emulated(emulated, inventory.gpus)
+        sightings = Sightings(door, gpus, place, files=files)
+        self._watch = ClientWatch(sightings, self._changed, log, lister=lister, jobs=jobs)
         for gpu in inventory.gpus:
             if why := self._order.reasons[gpu.uuid]:
                 log.warning("no turns on this GPU", gpu=gpu.uuid, reason=why)

@@ -120,6 +120,7 @@ def join(
     allocations: Iterable[PodAllocation],
     jobs: Iterable[LocalJob],
     young: Collection[ProcessKey] = (),
+    starting: Mapping[str, Sequence[Sighting]] | None = None,
 ) -> Picture:
     """Who is on the GPUs.
 
@@ -128,6 +129,7 @@ def join(
         allocations: what containers hold.
         jobs: the local jobs and what they hold.
         young: processes that may yet turn out to be somebody's.
+        starting: GPU → processes that have no context yet; those of no client count for nothing.
     """
     held = _Held(seen)
     for allocation in allocations:
@@ -146,7 +148,13 @@ def join(
             else:
                 pending = one.process in young and _undecided(one.owner, held)
                 others.add(_unmanaged(gpu, one, pending))
-    return Picture(held.clients(theirs), tuple(sorted(others, key=lambda o: (o.gpu, o.process))))
+    coming: dict[tuple[str, str], set[ProcessKey]] = {}
+    for gpu, sightings in (starting or {}).items():
+        for one in sightings:
+            coming.setdefault((one.owner.client, gpu), set()).add(one.process)
+    return Picture(
+        held.clients(theirs, coming), tuple(sorted(others, key=lambda o: (o.gpu, o.process)))
+    )
 
 
 class _Held:
@@ -164,7 +172,9 @@ class _Held:
                 self.replicas.setdefault((client, replica.device), set()).add(replica)
 
     def clients(
-        self, processes: Mapping[tuple[str, str], Collection[ProcessKey]]
+        self,
+        processes: Mapping[tuple[str, str], Collection[ProcessKey]],
+        starting: Mapping[tuple[str, str], Collection[ProcessKey]],
     ) -> tuple[ClientOnGpu, ...]:
         return tuple(
             ClientOnGpu(
@@ -173,9 +183,21 @@ class _Held:
                 tuple(sorted(replicas, key=lambda replica: (replica.ordinal or 0, replica.id))),
                 tuple(sorted(processes.get((client, gpu), ()))),
                 self.holders[client],
+                tuple(sorted(starting.get((client, gpu), ()))),
             )
             for (client, gpu), replicas in sorted(self.replicas.items(), key=lambda item: item[0])
         )
+
+
+def unexplained(picture: Picture, starting: Mapping[str, Sequence[Sighting]]) -> set[ProcessKey]:
+    """Starting processes in containers of which the kubelet may not have said everything yet."""
+    clients = {one.client for one in picture.clients}
+    return {
+        one.process
+        for sightings in starting.values()
+        for one in sightings
+        if one.owner.stranger or (one.owner.container and one.owner.client not in clients)
+    }
 
 
 def _undecided(owner: Owner, held: _Held) -> bool:

@@ -60,6 +60,7 @@ class ClientOnGpu:
         replicas: what it holds of it, in ordinal order; never empty.
         processes: its processes on this GPU, by pid; may be empty.
         labels: as `model.Client.labels`.
+        starting: its processes that have initialized CUDA and have no context yet, by pid.
     """
 
     client: str
@@ -67,6 +68,7 @@ class ClientOnGpu:
     replicas: tuple[Replica, ...]
     processes: tuple[ProcessKey, ...]
     labels: Labels
+    starting: tuple[ProcessKey, ...] = ()
 
 
 class Why(enum.StrEnum):

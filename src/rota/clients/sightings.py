@@ -15,6 +15,7 @@ from rota.clients.join import Owner, Sighting, identify
 from rota.clients.logs import LogFolders
 from rota.clients.picture import LocalJob, ProcessKey
 from rota.clients.processes import Processes, ProcessFacts
+from rota.clients.starters import DeviceFiles, Starters
 from rota.errors import GpuError
 from rota.gpu.doors import InventoryDoor
 
@@ -56,12 +57,14 @@ class Look:
     Attributes:
         seen: GPU → the processes on it, by pid.
         young: those of them that are new.
+        starting: GPU → the processes that have it open and no context on any yet.
         silent: GPU → why the driver told nothing of it; what it told last counts on.
     """
 
     seen: Mapping[str, Sequence[Sighting]]
     young: Collection[ProcessKey] = frozenset()
     silent: Mapping[str, str] = field(default_factory=dict)
+    starting: Mapping[str, Sequence[Sighting]] = field(default_factory=dict)
 
 
 @dataclass(slots=True)
@@ -81,6 +84,7 @@ class Sightings:
         gpus: UUIDs of GPUs and MIG devices, as replicas name them.
         place: the node's kubelet.
         processes: reads /proc.
+        files: of the GPUs; without them no starting process is found.
     """
 
     def __init__(
@@ -89,21 +93,24 @@ class Sightings:
         gpus: Sequence[str],
         place: Place,
         processes: Processes | None = None,
+        files: DeviceFiles | None = None,
     ) -> None:
         self._door = door
         self._place = place
         self._processes = processes or Processes()
+        self._starters = Starters(files or DeviceFiles(), self._processes)
         self._logs = LogFolders(place.logs)
         self._pids: dict[str, tuple[int, ...]] = dict.fromkeys(gpus, ())
         self._known: dict[ProcessKey, _Known] = {}
         self._jobs: tuple[LocalJob, ...] = ()
 
-    def look(self, jobs: Sequence[LocalJob], now: float) -> Look:
+    def look(self, jobs: Sequence[LocalJob], now: float, holders: Collection[str] = ()) -> Look:
         """Look once.
 
         Args:
             jobs: the local jobs of now.
             now: monotonic seconds.
+            holders: ids of the clients whose starting processes are looked for, however old.
 
         Raises:
             OSError: /proc could not be read, for want of descriptors or memory.
@@ -117,10 +124,14 @@ class Sightings:
             gpu: tuple(found[pid] for pid in sorted(pids) if pid in found)
             for gpu, pids in self._pids.items()
         }
+        starting = self._starters.look(
+            pids, holders, jobs, lambda pid: self._sighting(pid, now), now
+        )
         here = {one.process for one in found.values()}
+        here |= {one.process for ones in starting.values() for one in ones}
         self._known = {key: known for key, known in self._known.items() if key in here}
         young = {key for key, known in self._known.items() if now - known.first < YOUNG}
-        return Look(seen, frozenset(young), silent)
+        return Look(seen, frozenset(young), silent, starting)
 
     def _jobs_changed(self, jobs: tuple[LocalJob, ...], now: float) -> None:
         """Ask again whose each process is, also those of a job whose name another job has now."""

@@ -16,7 +16,7 @@ from typing import TypeAlias
 import structlog
 
 from rota.clients.holdings import Holdings
-from rota.clients.join import join
+from rota.clients.join import join, unexplained
 from rota.clients.picture import LocalJob, Picture, ProcessKey
 from rota.clients.sightings import Look, Sightings
 from rota.errors import KubeletError
@@ -105,7 +105,8 @@ class ClientWatch:
     async def _look(self) -> None:
         jobs = tuple(self._jobs())
         try:
-            look = await asyncio.to_thread(self._sightings.look, jobs, self._clock())
+            holders = {one.client for one in self._picture.clients}
+            look = await asyncio.to_thread(self._sightings.look, jobs, self._clock(), holders)
         except OSError as error:
             self._troubles.say("the processes on the GPUs cannot be read", str(error))
             return
@@ -114,15 +115,17 @@ class ClientWatch:
             why = look.silent.get(gpu, "")
             self._troubles.say("the driver does not tell the processes", why, gpu=gpu)
         picture = self._join(look, jobs)
-        self._ask_if_due(frozenset(one.process for one in picture.unmanaged if one.pending))
+        pending = {one.process for one in picture.unmanaged if one.pending}
+        self._ask_if_due(frozenset(pending | unexplained(picture, look.starting)))
         if picture != self._picture:
             self._changed(picture)
             self._picture = picture
 
     def _join(self, look: Look, jobs: Sequence[LocalJob]) -> Picture:
-        everybody = (one for sightings in look.seen.values() for one in sightings)
+        places = (*look.seen.values(), *look.starting.values())
+        everybody = (one for sightings in places for one in sightings)
         alive = {one.owner.container for one in everybody if one.owner.container}
-        return join(look.seen, self._holdings.now(alive), jobs, look.young)
+        return join(look.seen, self._holdings.now(alive), jobs, look.young, look.starting)
 
     async def _pause(self, seconds: float) -> None:
         with suppress(TimeoutError):

@@ -135,6 +135,7 @@ class Cuda:
             self.pid = int(self.ask("hello", descriptor=descriptor)["pid"])
         finally:
             os.close(descriptor)
+        self._files = _opened(folder, {device.gpu.uuid for device in self.devices})
         self._contexts: dict[str, Context] = {}
         self._making = threading.Lock()
         self._owner = os.getpid()
@@ -219,6 +220,14 @@ def init(folder: Path | None = None) -> Cuda:
                 raise NoDevice("no emulated GPU", hint=f"{layout.VARIABLE} names its folder")
             _cuda = Cuda(place)
         return _cuda
+
+
+def _opened(folder: Path, gpus: set[str]) -> list[int]:
+    """The files of the visible GPUs, which stay open until the end of the process."""
+    try:
+        return [os.open(layout.device_path(folder, gpu), os.O_RDONLY) for gpu in gpus]
+    except OSError as error:
+        raise NoDevice("the file of an emulated GPU does not open", where=str(folder)) from error
 
 
 def _translated(call: Callable[[], _T]) -> _T:

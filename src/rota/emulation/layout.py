@@ -36,6 +36,11 @@ def log_path(folder: Path) -> Path:
     return folder / "engine.log"
 
 
+def device_path(folder: Path, gpu: str) -> Path:
+    """What a program opens as it opens `/dev/nvidia<minor>` of a real GPU."""
+    return folder / "devices" / gpu
+
+
 def gate_path(folder: Path, pid: int) -> Path:
     """Where the gate of that process listens."""
     return folder / "gates" / f"{pid}.sock"
@@ -44,6 +49,9 @@ def gate_path(folder: Path, pid: int) -> Path:
 def write_inventory(folder: Path, inventory: Inventory) -> None:
     """Say what is emulated in this folder."""
     text = json.dumps(dataclasses.asdict(inventory), indent=2)
+    (folder / "devices").mkdir(exist_ok=True)
+    for gpu in inventory.gpus:
+        device_path(folder, gpu.uuid).touch()
     (folder / "inventory.json").write_text(text + "\n")
 
 
