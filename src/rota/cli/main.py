@@ -6,6 +6,7 @@ where errors become sentences and exit codes, once for every command.
 
 from __future__ import annotations
 
+import difflib
 import errno
 import importlib
 import sys
@@ -26,6 +27,7 @@ COMMANDS: Mapping[str, str] = {
     "run": "Run a command on a share of a GPU, in line if there is no room.",
     "ps": "List the local jobs: what they hold, and who waits.",
     "stop": "End a local job.",
+    "bench": "Measure turns beside the driver's own slicing, on this machine.",
     "completion": "Print what makes a shell complete rota's commands.",
 }
 """Name → summary. The command `x` is `rota.cli.x.command`."""
@@ -43,6 +45,17 @@ class _Commands(click.Group):
         command = importlib.import_module(f"rota.cli.{cmd_name}").command
         assert isinstance(command, click.Command)
         return command
+
+    def resolve_command(
+        self, ctx: click.Context, args: list[str]
+    ) -> tuple[str | None, click.Command | None, list[str]]:
+        try:
+            return super().resolve_command(ctx, args)
+        except click.UsageError as error:
+            near = difflib.get_close_matches(args[0], COMMANDS, 1)
+            if near:
+                error.message += f" Did you mean '{near[0]}'?"
+            raise
 
     def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
         with formatter.section("Commands"):

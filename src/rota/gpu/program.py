@@ -21,7 +21,7 @@ from typing import Any
 
 from rota.config.quantities import parse_duration, parse_size
 from rota.errors import RotaError
-from rota.gpu.work import KINDS, Options, WorkDevice
+from rota.gpu.work import KINDS, REPORT, Options, WorkDevice
 
 _ENDLESS = 1e9
 
@@ -88,6 +88,9 @@ def _parser(program: str) -> argparse.ArgumentParser:
     parser.add_argument("--think", default="600ms", help="between two cells (default 600ms)")
     parser.add_argument("--ahead", type=int, help="kernels queued at once (default 1, notebook 10)")
     parser.add_argument("--threads", type=int, default=1, help="threads of a trainer (default 1)")
+    parser.add_argument(
+        "--report", default=f"{REPORT}s", help="between two progress lines (default 0.2s)"
+    )
     parser.add_argument("--out", type=Path, help="a file that the lines are appended to as well")
     return parser
 
@@ -102,6 +105,7 @@ def _options(given: argparse.Namespace) -> Options:
         think=_seconds(given.think),
         ahead=max(1, given.ahead or (10 if given.kind == "notebook" else 1)),
         threads=max(1, given.threads),
+        report=_seconds(given.report),
     )
 
 

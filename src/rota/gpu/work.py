@@ -70,6 +70,7 @@ class Options:
         think: how long a notebook's author thinks between two cells.
         ahead: kernels that are queued before each synchronize; of a notebook, those of a cell.
         threads: how many threads of a trainer work at once.
+        report: between two progress lines of a trainer; 0 for one after each batch.
     """
 
     seconds: float
@@ -79,13 +80,14 @@ class Options:
     think: float
     ahead: int
     threads: int
+    report: float = REPORT
 
 
 def trainer(device: WorkDevice, options: Options, say: Say) -> None:
     """Keep the GPU busy: `ahead` kernels, a synchronize, and again, in each thread."""
     count = itertools.count(options.ahead, options.ahead)
     end = time.monotonic() + options.seconds
-    report = _Every(REPORT)
+    report = _Every(options.report)
 
     def work() -> None:
         while time.monotonic() < end:
