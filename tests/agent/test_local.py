@@ -20,13 +20,15 @@ import pytest
 
 from rota.agent.config import Served
 from rota.agent.local import LocalAgent, LocalTerms, pool_of
+from rota.agent.lock import only_agent
 from rota.agent.logs import make_logger
 from rota.agent.settings import Settings, default_config
 from rota.cli.agent import command
 from rota.config.load import load_text
 from rota.emulation.link import Link
+from rota.errors import RotaError
 from rota.jobs import client
-from rota.jobs.folder import LASTING, SOCKET
+from rota.jobs.folder import LASTING, LOCK, SOCKET
 from tests.jobs.conftest import until
 from tests.jobs.machines import NOBODY, PATIENCE, Machine, sharing
 
@@ -108,6 +110,26 @@ async def test_it_serves_until_stopped_and_tells_what_it_serves(local: Local) ->
     assert local.ended()
     assert not (local.run_dir / SOCKET).exists()
     assert not (local.run_dir / LASTING).exists()
+
+
+async def test_it_comes_back_if_its_folder_is_taken_away(local: Local) -> None:
+    """Else the next `rota run` would start a second agent, with every replica once more."""
+    await local.start()
+    await asyncio.to_thread(shutil.rmtree, local.run_dir)
+    await until((local.run_dir / SOCKET).exists)
+    assert await local.jobs() == []
+    with pytest.raises(RotaError, match="another agent"), only_agent(local.run_dir / LOCK):
+        pass
+
+
+async def test_it_ends_if_another_has_come_in_its_place(local: Local) -> None:
+    await local.start()
+    local.run_dir.rename(local.folder / "away")
+    local.run_dir.mkdir(mode=0o700)
+    with only_agent(local.run_dir / LOCK):
+        (local.run_dir / SOCKET).touch()
+        await until(local.ended)
+    assert (local.run_dir / SOCKET).exists()  # the other's
 
 
 async def test_unused_it_ends_itself(local: Local) -> None:

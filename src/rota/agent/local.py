@@ -12,23 +12,24 @@ import os
 import pwd
 import socket
 from collections.abc import Mapping
-from contextlib import AbstractContextManager, AsyncExitStack, suppress
+from contextlib import AbstractContextManager, AsyncExitStack, ExitStack, suppress
 from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Any
 
 from rota.agent.config import Served
 from rota.agent.doors import Hardware
-from rota.agent.lock import only_agent
+from rota.agent.lock import Taken, only_agent
 from rota.agent.logs import Logger
 from rota.agent.service import Agent
 from rota.agent.settings import Settings
 from rota.clients.picture import LocalJob, ProcessKey
+from rota.errors import RotaError
 from rota.gpu.health import Change
 from rota.jobs.folder import LASTING, LOCK, SOCKET, STATE, prepare
 from rota.jobs.keeper import Keeper
 from rota.jobs.ledger import Pool
 from rota.jobs.peer import Access
-from rota.jobs.server import ControlServer
+from rota.jobs.server import ControlServer, file_at
 from rota.jobs.starting import READY
 from rota.jobs.state import StateFile
 from rota.scheduling.terms import Priority
@@ -65,6 +66,8 @@ class LocalAgent(Agent):
         self._keeper: Keeper | None = None
         self._server: ControlServer | None = None
         self._sick: frozenset[str] = frozenset()
+        self._locks = ExitStack()
+        self._locked: tuple[int, int] | None = None
         self._no_turns: dict[str, str] = {}
 
     def snapshot(self) -> Mapping[str, Any]:
@@ -94,6 +97,7 @@ class LocalAgent(Agent):
 
     async def _connect(self, stack: AsyncExitStack, hardware: Hardware) -> None:
         folder = self._settings.run_dir
+        self._locked = file_at(folder / LOCK)
         self._mark(stack)
         self._keeper = Keeper(
             Pool(),
@@ -105,14 +109,18 @@ class LocalAgent(Agent):
         stack.callback(self._keeper.close)
         await self._keeper.restore()
 
-    def _mark(self, stack: AsyncExitStack) -> None:
+    def _mark(self, stack: AsyncExitStack | ExitStack) -> None:
         """Leave a mark of an agent that lasts; it stays if this one fails, or is a service."""
         mark = self._settings.run_dir / LASTING
         mark.unlink(missing_ok=True)
         if self._terms.unused is None:
             mark.touch(mode=0o644)
             if "NOTIFY_SOCKET" not in os.environ:
-                stack.callback(mark.unlink, missing_ok=True)
+                stack.callback(self._unmark)
+
+    def _unmark(self) -> None:
+        if file_at(self._settings.run_dir / LOCK) == self._locked:
+            (self._settings.run_dir / LASTING).unlink(missing_ok=True)
 
     async def _serve(self, served: Served) -> None:
         assert self._keeper is not None
@@ -154,6 +162,7 @@ class LocalAgent(Agent):
         await self._server.start(path, self._terms.access)
         self._log.info("serving local jobs", socket=str(path))
         tasks = [asyncio.create_task(self._keep("jobs", self._keeper.run))]
+        tasks.append(asyncio.create_task(self._keep("folder", self._stay_reachable)))
         if self._terms.unused is not None:
             tasks.append(asyncio.create_task(self._until_unused(self._terms.unused)))
         try:
@@ -162,8 +171,39 @@ class LocalAgent(Agent):
         finally:
             for task in tasks:
                 task.cancel()
+            if self._server.is_at(path):
+                path.unlink(missing_ok=True)
             await self._server.close()
-            path.unlink(missing_ok=True)
+            self._locks.close()
+
+    async def _stay_reachable(self) -> None:
+        """Come back if the folder is taken away, before somebody starts a second agent there."""
+        assert self._server is not None
+        path, told = self._settings.run_dir / SOCKET, ""
+        while True:
+            await asyncio.sleep(LOOK)
+            if self._server.is_at(path):
+                continue
+            try:
+                await self._come_back(self._server, path)
+            except Taken:
+                self._log.error("another agent has come in this one's place; it ends")
+                self.stop()
+                return
+            except RotaError as error:
+                if told != str(error):
+                    self._log.error("the agent's folder was taken away", reason=str(error))
+                told = str(error)
+
+    async def _come_back(self, server: ControlServer, path: Path) -> None:
+        assert self._keeper is not None
+        if file_at(self._settings.run_dir / LOCK) != self._locked:
+            self._locks.enter_context(self._only())
+            self._locked = file_at(self._settings.run_dir / LOCK)
+        self._mark(self._locks)
+        await server.start(path, self._terms.access)
+        self._keeper.write_again()
+        self._log.warning("the agent's folder was taken away; it is there again", folder=str(path))
 
     async def _until_unused(self, patience: float) -> None:
         loop = asyncio.get_running_loop()

@@ -16,6 +16,10 @@ from pathlib import Path
 from rota.errors import RotaError
 
 
+class Taken(RotaError):
+    """Another agent holds the folder."""
+
+
 @contextmanager
 def only_agent(
     folder: Path, what: str = "plugin folder", option: str = "--kubelet-dir"
@@ -23,7 +27,8 @@ def only_agent(
     """Hold the folder for as long as the block runs; `what` and `option` are what messages name.
 
     Raises:
-        RotaError: another agent holds it, or there is no such folder and none can be made.
+        Taken: another agent holds it.
+        RotaError: there is no such folder and none can be made.
     """
     try:
         folder.mkdir(parents=True, exist_ok=True)
@@ -38,7 +43,7 @@ def only_agent(
         fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
     except OSError:
         os.close(descriptor)
-        raise RotaError(
+        raise Taken(
             "another agent serves this node already",
             where=str(folder),
             hint="stop it first; two agents would take each other's sockets away",

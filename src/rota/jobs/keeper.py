@@ -206,6 +206,11 @@ class Keeper:
                 self._log.info("job found again", job=job.id, user=job.user)
         self._save()
 
+    def write_again(self) -> None:
+        """What is kept for the next agent was taken away."""
+        self._state.forget()
+        self._save()
+
     async def run(self) -> None:
         """Follow the jobs' processes, for ever."""
         while True:

@@ -73,6 +73,7 @@ class ControlServer:
         self._about = about
         self._log = log
         self._server: asyncio.Server | None = None
+        self._place: tuple[int, int] | None = None
         self._tasks: set[asyncio.Task[None]] = set()
         self._of_user: Counter[int] = Counter()
 
@@ -82,7 +83,7 @@ class ControlServer:
         return self._of_user.total()
 
     async def start(self, path: Path, access: Access) -> None:
-        """Listen; what lies at `path` is replaced.
+        """Listen; what lies at `path` is replaced. Again, if that was taken away.
 
         Raises:
             RotaError: the socket cannot be made, or not for that group.
@@ -95,9 +96,16 @@ class ControlServer:
                 where=str(path),
                 hint="name a folder of yours with a short name, by --run-dir",
             ) from None
+        if self._server is not None:
+            self._server.close()
+        self._place = file_at(path)
         self._server = await asyncio.start_unix_server(
             self._connected, sock=listening, limit=protocol.LONGEST
         )
+
+    def is_at(self, path: Path) -> bool:
+        """Whoever connects there comes here."""
+        return self._place is not None and file_at(path) == self._place
 
     async def close(self) -> None:
         """Stop listening, and end every connection. Twice is once."""
@@ -274,3 +282,12 @@ async def _changed(ticket: Ticket, left: asyncio.Task[bytes]) -> bool:
         news.cancel()
     ticket.changed.clear()
     return not left.done()
+
+
+def file_at(path: Path) -> tuple[int, int] | None:
+    """Which file is there, whatever it is called; None for none."""
+    try:
+        found = path.stat()
+    except OSError:
+        return None
+    return found.st_dev, found.st_ino

@@ -55,6 +55,10 @@ class StateFile:
         new.replace(self._path)
         self._last = data
 
+    def forget(self) -> None:
+        """The file was taken away: what it said last is to be written again."""
+        self._last = b""
+
     def load(self) -> tuple[Job, ...]:
         """The jobs that there were; whether they still are must be looked at.
 
