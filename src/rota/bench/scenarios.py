@@ -46,7 +46,7 @@ class Part:
     @property
     def arguments(self) -> tuple[str, ...]:
         """Its command line, after the name of the program."""
-        kind = SERVER if self.role == IDLE else TRAINER if self.role == NEWCOMER else self.role
+        kind = {IDLE: NOTEBOOK, NEWCOMER: TRAINER}.get(self.role, self.role)
         pause = {SERVER: "--period", NOTEBOOK: "--think"}.get(kind)
         work = ("--kernel", str(self.kernel), "--ahead", str(self.ahead), "--report", "0")
         return (kind, *work, *((pause, str(self.pause)) if pause else ()))

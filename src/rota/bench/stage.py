@@ -12,7 +12,6 @@ import time
 from collections.abc import AsyncIterator, Mapping
 from contextlib import ExitStack, asynccontextmanager, suppress
 from dataclasses import dataclass, field
-from functools import partial
 from pathlib import Path
 
 from rota.bench.actor import READY, Actor, ProgramFailed, program_command, start
@@ -70,20 +69,13 @@ class Stage:
             ProgramFailed: it cannot tell.
         """
         command = (*program_command(self.workload, 0.0), "rate")
-        asking = partial(
-            subprocess.run,
-            command,
-            env={**os.environ, **self.environment},
-            stdin=subprocess.DEVNULL,
-            capture_output=True,
-            timeout=2 * READY,
-        )
+        environment = {**os.environ, **self.environment}
         try:
-            ended = await asyncio.to_thread(asking)
+            ended = await asyncio.to_thread(_ask, command, environment)
         except subprocess.TimeoutExpired:
             raise ProgramFailed("says nothing", where=self.workload) from None
         if ended.returncode:
-            raise ProgramFailed(ended.stderr.decode().strip()[-300:], where=self.workload)
+            raise ProgramFailed(ended.stderr.strip()[-300:], where=self.workload)
         self.rate = float(json.loads(ended.stdout)["rate"])
 
     def start(self, part: Part, environment: Mapping[str, str], life: float = 300.0) -> Actor:
@@ -176,6 +168,19 @@ class Stage:
             with suppress(OSError):
                 total += int(stat.read_text().split()[0])
         return total / 1e9
+
+
+def _ask(
+    command: tuple[str, ...], environment: Mapping[str, str]
+) -> subprocess.CompletedProcess[str]:
+    return subprocess.run(
+        command,
+        env=environment,
+        stdin=subprocess.DEVNULL,
+        capture_output=True,
+        text=True,
+        timeout=2 * READY,
+    )
 
 
 @asynccontextmanager
