@@ -14,7 +14,8 @@ from typing import Any
 import pytest
 import structlog
 
-from rota.jobs import protocol, server, view
+from rota.errors import RotaError
+from rota.jobs import client, protocol, server, view
 from rota.jobs.job import Job, Process, Waiting
 from rota.jobs.keeper import Standing
 from rota.jobs.peer import Access
@@ -196,6 +197,10 @@ async def test_a_user_may_have_only_so_many_connections(
     for _ in range(2):
         await desk.connect()
     await until(lambda: desk.server.connections == 2)
+    with await asyncio.to_thread(client.connect, desk.path) as link:  # as commands ask
+        await asyncio.to_thread(link.ask, "jobs")
+        with pytest.raises(RotaError, match="too many"):
+            await asyncio.to_thread(link.answer)
     assert "too many" in (await desk.ask("jobs"))["error"]["what"]
     desk.open.pop(0).close()
     await until(lambda: desk.server.connections < 2)

@@ -14,6 +14,7 @@ import socket
 from collections.abc import Mapping
 from contextlib import AbstractContextManager, AsyncExitStack, ExitStack, suppress
 from dataclasses import dataclass, field, replace
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from rota.agent.config import Served

@@ -142,6 +142,7 @@ class ControlServer:
         caller = caller_of(link.writer.get_extra_info("socket"))
         mine = self._of_user[caller.uid]
         if mine >= MOST_OF_A_USER or (self.connections >= MOST and caller.uid != 0):
+            await _drained(link.reader)
             raise RotaError("too many requests at a time", hint="wait until some have ended")
         self._of_user[caller.uid] += 1
         try:
@@ -282,6 +283,12 @@ async def _changed(ticket: Ticket, left: asyncio.Task[bytes]) -> bool:
         news.cancel()
     ticket.changed.clear()
     return not left.done()
+
+
+async def _drained(reader: asyncio.StreamReader) -> None:
+    """Read what is there: a connection closed over unread words loses its answer, too."""
+    with suppress(TimeoutError, OSError):
+        await asyncio.wait_for(reader.read(protocol.LONGEST), 0.5)
 
 
 def file_at(path: Path) -> tuple[int, int] | None:
