@@ -12,6 +12,7 @@ from rota.clients.picture import ClientOnGpu, Picture, ProcessKey, Unmanaged, Wh
 from rota.config.schema import Turns as TurnSettings
 from rota.emulation.profiles import parse_emulation
 from rota.gatekeeper.client import NoGatekeeper, ask, read_turns
+from rota.gatekeeper.journal import Process
 from rota.gpu.capability import Rights
 from rota.kubelet.embedded import PodSpec
 from rota.kubelet.embedded.spec import ContainerSpec
@@ -49,6 +50,15 @@ def test_a_client_of_two_gpus_is_one_client() -> None:
 
 def test_a_holder_without_a_process_takes_no_turns() -> None:
     assert node_of(Picture((client("a", 0),)), Order(), no_wish).clients == ()
+
+
+def test_a_starting_process_is_told_as_such_also_where_its_client_has_no_other() -> None:
+    first = replace(client("a", 0), starting=(ProcessKey(12, 9),))
+    second = replace(client("b", 11), starting=(ProcessKey(13, 9),))
+    one, two = node_of(Picture((first, second)), Order(), no_wish).clients
+    assert one.processes == one.starting == {Process(12, 9)}
+    assert two.processes == {Process(11, 7), Process(13, 9)}
+    assert two.starting == {Process(13, 9)}
 
 
 def test_unmanaged_processes_are_left_alone_unless_the_config_gates_them() -> None:

@@ -33,6 +33,9 @@ OLD_ONES = 4
 PLACED = 16
 """Processes of which one look asks whose they are."""
 
+RELIST = 1.0
+"""Seconds after which all pids are listed although the kernel has given out none since."""
+
 WhoseIs = Callable[[int], Sighting | None]
 """A pid → the process and whose it is; None when it has ended."""
 
@@ -99,6 +102,8 @@ class Starters:
         self._processes = processes
         self._seen: dict[int, _Seen] | None = None
         self._new: dict[int, None] = {}
+        self._last_pid = ""
+        self._relist = float("-inf")
         self._theirs: dict[str, set[int]] = {}
         self._queue: list[int] = []
         self._jobs: frozenset[LocalJob] = frozenset()
@@ -137,6 +142,10 @@ class Starters:
         return found
 
     def _come_and_go(self, now: float) -> None:
+        last = self._processes.last_pid()
+        if last and last == self._last_pid and now < self._relist:
+            return
+        self._last_pid, self._relist = last, now + RELIST
         pids = self._processes.pids()
         if self._seen is None:
             # What is open by now may have been for long: a program that is paged out, for one.
