@@ -78,7 +78,9 @@ class Actor:
     def failure(self) -> ProgramFailed:
         """Why it is not there any more, or not there yet, in its own words."""
         why = self.record().failed or self.out.with_suffix(".err").read_text().strip()[-300:]
-        return ProgramFailed(why or "not on the GPU", where=self.name)
+        ended = self.process.poll()
+        gone = "does not get to the GPU" if ended is None else f"ended with {ended}"
+        return ProgramFailed(why or gone, where=self.name)
 
     def end(self) -> None:
         """End it, by force if need be. Twice is once."""

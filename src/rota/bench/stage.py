@@ -27,6 +27,7 @@ from rota.model import Inventory
 from rota.scheduling.terms import Rules, Share
 
 _POLL = 0.02
+_FAREWELL = 10.0
 
 
 class NoTurns(RotaError):
@@ -137,6 +138,8 @@ class Stage:
         self.tell()
         end = time.monotonic() + READY
         while why := await self._amiss():
+            if gone := next((a for a in self.actors if a.process.poll() is not None), None):
+                raise gone.failure()
             if time.monotonic() > end:
                 raise NoTurns(why, where=mode)
             await asyncio.sleep(_POLL)
@@ -168,6 +171,14 @@ class Stage:
             with suppress(OSError):
                 total += int(stat.read_text().split()[0])
         return total / 1e9
+
+
+async def _end(task: asyncio.Task[None]) -> None:
+    """Cancel it until it ends: in Python 3.11, `wait_for` may swallow a cancellation."""
+    while not task.done():
+        await asyncio.sleep(_POLL)
+        task.cancel()
+        await asyncio.wait({task}, timeout=_FAREWELL)
 
 
 def _ask(
@@ -207,5 +218,4 @@ async def set_up(workload: str, inventory: Inventory, quantum: float) -> AsyncIt
         try:
             yield Stage(folder, gpu, workload, environment, supervisor, mps, quantum)
         finally:
-            keeping.cancel()
-            await asyncio.wait({keeping})
+            await _end(keeping)
