@@ -27,8 +27,7 @@ from pathlib import Path
 from statistics import median
 from typing import Any
 
-ROOT = Path(__file__).resolve().parents[1]
-sys.path.insert(0, str(ROOT))
+sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 
 from bench import machine, proc
 from rota.emulation import driver
@@ -40,6 +39,7 @@ from rota.gatekeeper.supervisor import Supervisor
 from rota.gpu.processes import started
 from rota.scheduling.terms import Share
 
+ROOT = Path(__file__).resolve().parents[1]
 BUSY = "trainer --kernel 2ms --ahead 2"
 IDLE = "notebook --think 1h --kernel 1ms"
 SCENARIOS: dict[str, tuple[float | None, list[str]]] = {
@@ -50,8 +50,8 @@ SCENARIOS: dict[str, tuple[float | None, list[str]]] = {
 }
 """Name → the aim in % of a core, and the programs."""
 
-SETTLE = 2.0
-"""Seconds from the first turns until a gatekeeper is measured."""
+SETTLE = 4.0
+"""Seconds from the start of a gatekeeper until it is measured."""
 
 PROGRAM = """
 import sys, threading
@@ -168,18 +168,14 @@ async def _gatekeeper(
 ) -> AsyncIterator[Supervisor]:
     """That version's gatekeeper, told by this version's agent side."""
     runtime = stage.folder / "run"
-    keeper = subprocess.Popen(
-        [sys.executable, "-m", "rota.gatekeeper", "--runtime", str(runtime)]
-        + ["--emulated", str(stage.folder / "gpu")],
-        env={**os.environ, "PYTHONPATH": str(source)},
-    )
+    keeper = _start(stage, runtime, source)
     supervisor = Supervisor(runtime, emulated=stage.folder / "gpu", spawn=False)
     supervisor.tell(Node(Settings(), clients))
     task = asyncio.create_task(supervisor.run())
     try:
-        while supervisor.pid != keeper.pid:
-            await asyncio.sleep(0.05)
         await asyncio.sleep(SETTLE)
+        if supervisor.pid != keeper.pid:
+            raise SystemExit(f"no gatekeeper: {supervisor.problem}")
         yield supervisor
     finally:
         task.cancel()
@@ -187,6 +183,12 @@ async def _gatekeeper(
             await task
         keeper.terminate()
         await asyncio.to_thread(keeper.wait)
+
+
+def _start(stage: Stage, runtime: Path, source: Path) -> subprocess.Popen[bytes]:
+    where = ["--runtime", str(runtime), "--emulated", str(stage.folder / "gpu")]
+    environment = {**os.environ, "PYTHONPATH": str(source)}
+    return subprocess.Popen([sys.executable, "-m", "rota.gatekeeper", *where], env=environment)
 
 
 async def _window(supervisor: Supervisor, seconds: float) -> Figures:

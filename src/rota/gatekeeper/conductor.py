@@ -63,6 +63,8 @@ class Conductor:
         self._changed = True
         self._starters: set[str] = set()
         self._wanting: dict[str, bool] = {}
+        self._news = True
+        self._decide_at = 0.0
 
     # What the agent says
 
@@ -96,6 +98,7 @@ class Conductor:
     def turn_on(self, now: float) -> None:
         """Close gates again, as the turns want it."""
         self.off = ""
+        self._news = True
         if self.ensemble.paused:
             self.ensemble.resume(now)
 
@@ -116,19 +119,28 @@ class Conductor:
             self._enrol(now)
             self._steer(now)
             self._look(now)
-            for handover in self.ensemble.decide(now):
-                self._begin(handover, now)
-            self._progress(now)
-            self._steer(now)
+            if self._news or now >= self._decide_at:
+                self._decide(now)
         except JournalError as error:
             self._broken, self._broken_until = str(error), now + JOURNAL_RETRY
             self.turn_off(self._broken, now)
         return self._rest(now)
 
+    def _decide(self, now: float) -> None:
+        """Hand over where that is due: when something has happened, or the holder's slice ends."""
+        self._news = False
+        for handover in self.ensemble.decide(now):
+            self._begin(handover, now)
+            self._news = True
+        self._progress(now)
+        self._steer(now)
+        self._news = self._news or bool(self._pending)
+        self._decide_at = min(now + SLOW, self.ensemble.stands_until(now))
+
     def _collect(self, now: float) -> None:
         """Take note of the calls that have come back."""
         for done in self._lanes.done():
-            self._changed = True
+            self._changed = self._news = True
             group = next((g for g in self.groups.values() if g.gate(done.process)), None)
             if group:
                 group.came_back(done, now)
@@ -146,6 +158,7 @@ class Conductor:
         """Who has a process that can be gated is in the rota, nobody else."""
         if not self._changed:
             return
+        self._news = True
         for client, group in self.groups.items():
             stays_open = group.ungated or group.spec.ungated or group.spec.ending
             there = client in self.ensemble.clients
@@ -177,10 +190,12 @@ class Conductor:
     def _see_starters(self, client: str, group: Group, now: float) -> None:
         """A process that has no context yet lets its client go first, once."""
         starting = any(gate.starting for gate in group)
+        self._news = self._news or starting
         if starting and client not in self._starters:
             self._starters.add(client)
             self.ensemble.starting(client, now)
         elif not starting and client in self._starters:
+            self._news = True
             self._starters.discard(client)
             self.ensemble.started(client)
         if starting:
@@ -192,14 +207,18 @@ class Conductor:
             for watch in self._watches.values():
                 watch.next = min(watch.next, now + WATCHED)
         if wants is not None:
+            self._news = self._news or self._wanting.get(client) is not wants
             self._wanting[client] = wants
             (self.ensemble.wants if wants else self.ensemble.idle)(client, now)
 
     def _steer(self, now: float) -> None:
         """Work the gates, those to be opened first, and tell the ensemble what came of it."""
         moving = [item for item in self.groups.items() if not item[1].steady]
+        if not moving and not self._leaving:
+            return
         for client, group in sorted(moving, key=lambda item: item[1].shut):
             outcome = group.steer(now, self.settings)
+            self._news = True
             if client not in self.ensemble.clients:
                 continue
             if group.ungated:
@@ -295,6 +314,8 @@ class Conductor:
         """How long the loop may rest. A call that comes back wakes it before."""
         rest = SLOW
         if not self.ensemble.paused:
+            if self._decide_at > now:
+                rest = min(rest, self._decide_at - now)
             groups = ((client, self.groups[client]) for client in self.ensemble.clients)
             looks = [self._watches[c].next - now for c, group in groups if not group.moving]
             rest = min([rest, *looks])

@@ -70,11 +70,8 @@ class Lanes:
 
     def done(self) -> Iterator[Done]:
         """The calls that came back since the last time."""
-        while True:
-            try:
-                yield self._done.get_nowait()
-            except queue.Empty:
-                return
+        while not self._done.empty():
+            yield self._done.get_nowait()
 
     def forget(self, process: Process) -> None:
         """Let the thread of that process end after what it is doing."""

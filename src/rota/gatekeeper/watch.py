@@ -21,13 +21,16 @@ RESTING = 0.004
 KNOWN = 0.05
 """Between two looks at a closed client that is known to wait."""
 
-WATCHED = 0.0025
+WATCHED = 0.004
 """Between two looks at the holder while somebody waits."""
+
+AGAIN = 0.001
+"""From a look at which an open client was asleep to the next: twice asleep is idle."""
 
 RELAXED = 0.02
 """Between two looks at the holder while nobody waits."""
 
-ALONE = 0.05
+ALONE = 0.25
 """Between two looks at a client that is alone on its GPUs: only its GPU seconds depend on it."""
 
 ACTIVE = 0.05
@@ -83,11 +86,13 @@ class Watch:
             self._quiet = 0
             return True
         self._quiet += 1
+        if contended and self._quiet < QUIET:
+            self.next = now + AGAIN
         return False if self._quiet >= QUIET else None
 
     def _asleep(self, gate: Gate) -> bool:
         """It does not use the GPU. That it is stopped is looked for now and then only."""
-        return gate.demand.asleep() or (self._looks % 8 == 0 and gate.stopped)
+        return gate.demand.asleep() or (self._looks % 32 == 0 and gate.stopped)
 
 
 def _waits(gate: Gate) -> bool:

@@ -22,6 +22,9 @@ HOT = 16
 REST = 4
 """Other threads that one look includes in rotation, besides a sixteenth of them all."""
 
+SELDOM = 4
+"""Of so many looks one is thorough: it notices new threads, and includes some of all others."""
+
 NEW = 32
 """Threads never looked at yet that one look includes."""
 
@@ -54,6 +57,7 @@ class ProcessDemand:
         self._new: list[int] = []
         self._hot: dict[int, float] = {}
         self._turn = 0
+        self._looks = 0
         self._foreign: dict[bytes, float] = {}
         self._open_looks: dict[bytes, int] = {}
 
@@ -64,16 +68,19 @@ class ProcessDemand:
 
     def readable(self) -> bool:
         """Its threads can be read; false where /proc is shut (hidepid, Yama, no CAP_SYS_PTRACE)."""
-        if not self._threads.ended:
-            self._threads.denied = False
-            self._threads.doing(self._threads.pid)
-        return not self._threads.denied
+        threads = self._threads
+        if not threads.ended and (threads.denied or threads.unread):
+            threads.denied = False
+            threads.doing(threads.pid)
+        return not threads.denied
 
     def wants(self) -> bool:
         """Its gate is closed: does a thread wait there?"""
         self._open_looks.clear()
-        self._refresh()
+        thorough = self._is_thorough()
         found = any(self._waits(tid) for tid in self._first())
+        if not (found or thorough):
+            return False
         for tid in self._rotation():
             found |= self._waits(tid)
         return found
@@ -83,7 +90,7 @@ class ProcessDemand:
 
         Until a thread has been seen at the gate, any thread may be a CUDA thread.
         """
-        self._refresh()
+        self._is_thorough()
         waited: set[bytes] = set()
         for tid in list(self._hot or self._all):
             doing, address = self._look(tid)
@@ -98,8 +105,8 @@ class ProcessDemand:
         self._threads.close()
 
     def _first(self) -> Iterator[int]:
-        """Whom to look at first: CUDA threads, then newcomers."""
-        yield from list(self._hot)[:HOT]
+        """Whom to look at first: CUDA threads (the first thread, until one is known), then newcomers."""
+        yield from list(self._hot)[:HOT] or [self._threads.pid]
         for _ in range(min(NEW, len(self._new))):
             yield self._new.pop(0)
 
@@ -119,8 +126,16 @@ class ProcessDemand:
     def _look(self, tid: int) -> tuple[Doing, bytes]:
         doing, address = self._threads.doing(tid)
         if doing is Doing.GONE:
-            self._count = -1
+            self._looks = 0
         return doing, address
+
+    def _is_thorough(self) -> bool:
+        """Whether this look is one of the few, or a thread has ended: then see who is there."""
+        thorough = self._looks % SELDOM == 0
+        self._looks += 1
+        if thorough:
+            self._refresh()
+        return thorough
 
     def _refresh(self) -> None:
         """Notice threads that came or went; one stat when none did."""

@@ -11,6 +11,7 @@ import enum
 import errno
 import os
 from contextlib import suppress
+from functools import lru_cache
 
 from rota.gpu.processes import start_in
 from rota.gpu.syscalls import (
@@ -42,8 +43,12 @@ class Doing(enum.Enum):
     IDLE = enum.auto()  # anything else: asleep, or waiting for something that is no GPU
 
 
+@lru_cache(maxsize=4096)
 def classify(line: bytes) -> tuple[Doing, bytes]:
-    """Read one line of `/proc/<pid>/task/<tid>/syscall`; with the address where RDLOCK waits."""
+    """Read one line of `/proc/<pid>/task/<tid>/syscall`; with the address where RDLOCK waits.
+
+    Remembered: a thread that sleeps reads the same each time.
+    """
     words = line.split(None, 4)
     if not words:
         return Doing.GONE, b""
@@ -72,35 +77,38 @@ class Threads:
         self.denied = False
         self._kept: dict[int, int] = {}
         self._root = self._open_root(pid, started)
+        self._tasks: int | None = None
 
     @property
     def ended(self) -> bool:
         """The process is no more, or was another's from the start."""
         return self._root is None
 
+    @property
+    def unread(self) -> bool:
+        """No thread is being read: whether one can be is not known."""
+        return not self._kept
+
     def ids(self) -> list[int]:
         """All threads now; empty when the process has ended."""
-        if self._root is None:
-            return []
         try:
-            fd = os.open("task", os.O_RDONLY | os.O_DIRECTORY, dir_fd=self._root)
+            tasks = self._open_tasks()
+            return [] if tasks is None else [int(task.name) for task in os.scandir(tasks)]
         except OSError as error:
             self._failed(error)
             return []
-        try:
-            return [int(entry.name) for entry in os.scandir(fd)]
-        finally:
-            os.close(fd)
 
     def count(self) -> int:
-        """How many threads there are, for the price of one stat."""
-        if self._root is None:
-            return 0
+        """How many threads there are, for the price of one fstat; of an ended process, none."""
         try:
-            return os.stat("task", dir_fd=self._root).st_nlink - 2
+            tasks = self._open_tasks()
+            found = 0 if tasks is None else os.fstat(tasks).st_nlink - 2
         except OSError as error:
             self._failed(error)
             return 0
+        if found <= 0:
+            self.close()
+        return max(0, found)
 
     def doing(self, tid: int) -> tuple[Doing, bytes]:
         """What that thread does now."""
@@ -118,9 +126,16 @@ class Threads:
         """Give all descriptors back. Twice is once."""
         for tid in list(self._kept):
             self._forget(tid)
-        if self._root is not None:
-            os.close(self._root)
-            self._root = None
+        for descriptor in (self._root, self._tasks):
+            if descriptor is not None:
+                os.close(descriptor)
+        self._root = self._tasks = None
+
+    def _open_tasks(self) -> int | None:
+        if self._tasks is None and self._root is not None:
+            flags = os.O_RDONLY | os.O_DIRECTORY
+            self._tasks = os.open("task", flags, dir_fd=self._root)
+        return self._tasks
 
     def _read(self, tid: int) -> bytes:
         kept = self._kept.get(tid)

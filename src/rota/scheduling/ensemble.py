@@ -9,6 +9,7 @@ GPU takes from it, it loses on all.
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping
 from dataclasses import dataclass
 
@@ -73,6 +74,10 @@ class Ensemble:
             for member in rota
             if member.client != client
         )
+
+    def stands_until(self, now: float) -> float:
+        """Until when `decide` finds nothing new to do, unless something is told before."""
+        return min((rota.stands_until(now) for rota in self._rotas.values()), default=math.inf)
 
     def set_rules(self, rules: Rules) -> None:
         """Change quantum and the like, from now on."""

@@ -13,6 +13,7 @@ completes it, the rota decides nothing else.
 from __future__ import annotations
 
 import enum
+import math
 from collections.abc import Collection, Iterator
 from dataclasses import dataclass
 
@@ -224,6 +225,22 @@ class Rota:
             return Decision(chosen.client)
         why = self._why(holder, chosen, now)
         return Decision(chosen.client, why) if why else KEEP
+
+    def stands_until(self, now: float) -> float:
+        """Until when `decide` and `strays` say the same again, unless something is told before.
+
+        `now` where that depends on more than the end of the holder's slice.
+        """
+        holder = self._holder
+        others = [m for m in self if m is not holder and (m.wanting or m.open or m.starting)]
+        if not others:
+            return math.inf
+        if holder is None or holder.turn is None or self._coming or not holder.wanting:
+            return now
+        moved = (m.open or m.fresh or m.parked or m.starting or m.spared > now for m in others)
+        if holder.draining or holder.starting or holder.spared > now or any(moved):
+            return now
+        return holder.turn.start + order.slice_of(self.rules, holder, self)
 
     def strays(self, now: float) -> list[str]:
         """The clients whose gates are open though it is not their turn: close them."""
