@@ -15,6 +15,12 @@ from typing import Any
 from rota.bench.slots import Slot, parse_slot
 from rota.errors import RotaError
 
+ABOVE_ONE = (
+    "A total above 1 is no wonder here: a program that is alone on the emulated GPU leaves it idle "
+    "while it waits for a core, and others fill the gaps."
+)
+"""Said beside emulated figures."""
+
 NOTE = "EMULATED GPU: the figures are the emulation's and of a busy machine, not a GPU's"
 _PACKAGES = ("rota", "cuda-bindings", "nvidia-ml-py", "torch")
 
@@ -98,12 +104,17 @@ def describe_machine(gpu: str, driver: str) -> dict[str, Any]:
         "driver": driver,
         "cpu": _cpu(),
         "cores": len(os.sched_getaffinity(0)),
-        "load": round(os.getloadavg()[0], 2),
+        "load": load(),
         "kernel": platform.release(),
         "python": platform.python_version(),
         "packages": {name: number for name in _PACKAGES if (number := _version(name))},
         "date": datetime.now(UTC).date().isoformat(),
     }
+
+
+def load() -> float:
+    """How many processes wanted a core, on average, in the last minute."""
+    return round(os.getloadavg()[0], 2)
 
 
 def _version(name: str) -> str:

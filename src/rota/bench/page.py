@@ -5,7 +5,7 @@ It replaces what stands between its two marks, and nothing else of the page.
 
 from __future__ import annotations
 
-from rota.bench.document import NOTE, Document
+from rota.bench.document import ABOVE_ONE, NOTE, Document
 from rota.bench.measures import MEASURES, cell, table, title_of
 from rota.bench.scenarios import MODES
 
@@ -18,9 +18,9 @@ def section(document: Document, source: str) -> str:
     modes = [mode for mode in MODES if mode not in document.off]
     options = document.options
     lines = [BEGIN, "## Turns beside the driver's slicing", ""]
-    lines += [f"**{NOTE}.**", ""] if document.emulated else []
+    lines += [f"**{NOTE}.** {ABOVE_ONE}", ""] if document.emulated else []
     lines += [
-        f"{document.sentence}. Load when it began: {document.machine['load']}.", "",
+        f"{document.sentence}. {_load(document)}", "",
         f"Quantum {1000 * options['quantum']:.0f} ms, workload `{options['workload']}`, "
         f"{options['rounds']} rounds, ways of sharing interleaved. A cell holds the median of the "
         "rounds, the least and the most in brackets, and ×, the ratio to the driver's own slicing "
@@ -36,6 +36,12 @@ def section(document: Document, source: str) -> str:
     lines += ["", *_failures(document)]
     lines += [f"Kept as `{source}`. To repeat it:", "", "    rota bench --json bench.json", "", END]
     return "\n".join(lines) + "\n"
+
+
+def _load(document: Document) -> str:
+    """How busy the machine was; the runs themselves count as well."""
+    before, after = document.machine["load"], document.machine.get("load_after")
+    return f"Load when it began {before}" + (f", when it ended {after}." if after else ".")
 
 
 def _rows(document: Document, modes: list[str]) -> list[str]:

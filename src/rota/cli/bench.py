@@ -135,7 +135,7 @@ async def _measure(
     within: float | None, kept: Path | None,
 ) -> Document:  # fmt: skip
     """Play the scenarios; what there is by then is kept after each, also if a signal ends it."""
-    from rota.bench.document import Document, describe_machine, keep
+    from rota.bench.document import Document, describe_machine, keep, load
     from rota.bench.play import Run
     from rota.bench.stage import set_up
 
@@ -161,6 +161,7 @@ async def _measure(
         with suppress(asyncio.CancelledError):
             await run.play()
         document.off = {"mps": stage.mps.off} if stage.mps.off else {}
+    document.machine = {**machine, "load_after": load()}
     if kept:
         keep(document, kept)
     return document
