@@ -36,11 +36,18 @@ def new_machine() -> Iterator[Machine]:
 
 
 @pytest.fixture(scope="module")
-def shared() -> Iterator[Machine]:
-    """An agent with four replicas of one GPU, for tests that leave nothing behind."""
+def served() -> Iterator[Machine]:
+    """An agent with four replicas of one GPU, for a whole module."""
     for machine in new_machine():
         machine.serve(sharing(4))
         yield machine
+
+
+@pytest.fixture
+def shared(served: Machine) -> Machine:
+    """The same with nobody there: a job goes a moment after the command that it was."""
+    served.idle()
+    return served
 
 
 @pytest.fixture
@@ -236,7 +243,7 @@ def test_no_room_stands_in_line_and_says_for_whom(shared: Machine) -> None:
 
 def test_ctrl_c_leaves_the_line(shared: Machine) -> None:
     holder = shared.start("run", "--replicas", "4", "--", "sleep", "600")
-    shared.holding()
+    assert shared.holding()[0]["pid"] == holder.pid
     terminal = Terminal(shared, "run", "--", "echo", "mine")
     try:
         terminal.read_until("number 1 in line")

@@ -9,7 +9,7 @@ import click
 
 from rota.config.check import check
 from rota.config.check.registry import SECTIONS, explain
-from rota.config.check.text import HINT, TICK, Line, shown
+from rota.config.check.text import ARROW, HINT, TICK, Line, shown
 from rota.errors import UsageError
 
 
@@ -58,7 +58,7 @@ def _show(lines: list[Line]) -> None:
 
     console = Console(highlight=False)
     for line in lines:
-        if line and line[0][0] in (HINT, TICK):
+        if line and line[0][0] in (HINT, TICK, ARROW):
             grid = Table.grid()
             grid.add_row(Text.assemble(line[0]), Text.assemble(*line[1:]))
             console.print(grid)
@@ -67,9 +67,10 @@ def _show(lines: list[Line]) -> None:
 
 
 def _explained(rule: str) -> str:
+    known = "\n".join(f"  {s.id:<29} {s.title}" for s in SECTIONS.values())
+    if not rule:
+        return known
     text = explain(rule)
     if text is None:
-        known = "\n".join(f"  {s.id:<29} {s.title}" for s in SECTIONS.values())
-        what = f"there is no rule `{rule}`" if rule else "a rule's id is missing"
-        raise UsageError(f"{what}; there are:\n{known}")
+        raise UsageError(f"there is no rule `{rule}`; there are:\n{known}")
     return text

@@ -34,10 +34,13 @@ HEADER = f"{'AGO':>9}  {'TURN':>8}  {'WAITED':>8}  {'CLOSING':>8}  {'WHY':<9}  C
               show_default=True, help="How to show them; json is one object a line.")  # fmt: skip
 def command(run_dir: Path, follow: bool, last: int, output: str) -> None:
     """Show whose turn it was: when, for how long, why it ended, and how long it was waited for."""
-    if output == "table":
-        click.echo(HEADER)
-    for turn in _turns(run_dir, last, follow):
+    shown = 0
+    for shown, turn in enumerate(_turns(run_dir, last, follow), 1):
+        if output == "table" and shown == 1:
+            click.echo(HEADER)
         click.echo(_json(turn) if output == "json" else _line(turn))
+    if not shown and output == "table":
+        click.echo("no turn has ended yet; a program that is alone on its GPU is never interrupted")
 
 
 def _turns(run_dir: Path, last: int, follow: bool) -> Iterator[Turn]:

@@ -263,8 +263,10 @@ def _is_infinite(node: Scalar) -> bool:
 
 
 def _keys(folder: Path) -> list[str]:
+    """What may be a config: not what a mounted ConfigMap keeps for itself, and no page or script."""
     names = (item for item in folder.iterdir() if not item.name.startswith(".."))
-    return sorted(item.name for item in names if not item.is_dir())
+    kinds = ("", ".yaml", ".yml", ".json", ".conf", ".cfg")
+    return sorted(item.name for item in names if not item.is_dir() and item.suffix in kinds)
 
 
 def _beside(missing: Path) -> str:

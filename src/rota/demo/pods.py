@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import json
 import sys
 import time
 from collections import defaultdict, deque
 from collections.abc import Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, field, replace
+from itertools import pairwise
 
 from rota.clients.join import Sighting
 from rota.clients.sightings import Place, Sightings
@@ -21,10 +23,13 @@ from rota.scheduling.log import Turn
 
 CONTAINER = "cuda-container"
 
+KERNEL = 0.02
+"""Seconds that a pod's kernel runs when it has the GPU to itself; it then says so, and goes on."""
+
 SHOWN = 2.0
 """Seconds of turns that are drawn."""
 
-LANE = 40
+LANE = 36
 """Characters that they are drawn with."""
 
 LARGEST = 3
@@ -40,7 +45,8 @@ def pod(name: str, resource: str, count: int, command: tuple[str, ...]) -> PodSp
 def command(emulated: bool, memory_bytes: int) -> tuple[str, ...]:
     """A program that keeps its GPU busy and holds so much of its memory."""
     module = "rota.emulation.workloads" if emulated else "rota.gpu.workload"
-    return (sys.executable, "-m", module, "trainer", "--memory", str(memory_bytes))
+    kernels = ("--kernel", f"{KERNEL * 1000:.0f}ms", "--report", "0s")
+    return (sys.executable, "-m", module, "trainer", "--memory", str(memory_bytes), *kernels)
 
 
 def memory_of(index: int, gpu_memory: int, pods: int) -> int:
@@ -85,8 +91,7 @@ class Meter:
                     status.name, replica_of(status), state_of(status), total - first, memory, part
                 )
             )
-        whole = max(gpu.memory_bytes for gpu in self.stage.inventory.gpus)
-        return Usage(tuple(uses), seconds, whole)
+        return Usage(tuple(uses), seconds)
 
     def with_lanes(self, usage: Usage) -> Usage:
         """The same sample with each pod's turns of the last seconds drawn, if there are any."""
@@ -110,6 +115,15 @@ class Meter:
         whole = (replace(pod, part=pod.gpu_seconds / seconds) for pod in usage.pods)
         return replace(usage, pods=tuple(whole), seconds=seconds)
 
+    def kernels(self, since: float) -> list[float]:
+        """How long each kernel took that ended after that moment, by the pods' own records."""
+        took: list[float] = []
+        for status in self.stage.kubelet.pods():
+            if status.phase == "Running":
+                text = self.stage.kubelet.log(status.namespace, status.name)
+                took += durations(text, since)
+        return took
+
     def _by_pod(self) -> tuple[dict[str, float], dict[str, int]]:
         """GPU seconds and memory of each pod's processes, on all GPUs."""
         seconds: defaultdict[str, float] = defaultdict(float)
@@ -129,6 +143,20 @@ class Meter:
             place = Place.of(self.stage.kubelet.plugin_socket.parent)
             self.sightings = Sightings(self.stage.gpu, gpus, place)
         return self.sightings.look((), time.monotonic()).seen
+
+
+def durations(log: str, since: float) -> list[float]:
+    """The time from one finished kernel to the next in a workload's log, after a moment. Pure."""
+    ends = [stamp for line in log.splitlines() if (stamp := _progress(line)) > since]
+    return [later - earlier for earlier, later in pairwise(ends)]
+
+
+def _progress(line: str) -> float:
+    """When a kernel ended, if the line tells of one (the last may be half written); else 0."""
+    with suppress(ValueError, KeyError, TypeError):
+        entry = json.loads(line)
+        return float(entry["at"]) if entry["event"] == "progress" else 0.0
+    return 0.0
 
 
 def replica_of(status: PodStatus) -> str:

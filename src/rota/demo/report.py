@@ -51,11 +51,17 @@ class PodUse:
 
 @dataclass(frozen=True, slots=True)
 class Usage:
-    """All pods in one sample, and the GPU's whole memory to hold theirs against."""
+    """All pods over some seconds.
+
+    Attributes:
+        pods: each pod.
+        seconds: so many.
+        kernel: median of how long a pod's kernel took to come back, in seconds; 0 if none did.
+    """
 
     pods: tuple[PodUse, ...]
     seconds: float
-    memory_bytes: int
+    kernel: float = 0.0
 
 
 @dataclass(slots=True)

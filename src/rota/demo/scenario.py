@@ -10,7 +10,8 @@ import asyncio
 import time
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
+from statistics import median
 
 from rota.config.load import ConfigError, Loaded, load_text
 from rota.demo import pods
@@ -201,10 +202,11 @@ class Demo:
     async def _watch(self, stage: Stage, detail: list[str]) -> Usage:
         usage = await self._measure(stage, WATCHED)
         self.report.pods = usage.pods
-        detail.append(f"{_summary(usage)}; each pod's last {pods.SHOWN:.0f} s on the right")
+        detail.append(f"{_summary(usage)}")
+        detail.append(f"right: the last {pods.SHOWN:.0f} s of each pod; full where it has the GPU")
         return usage
 
-    async def _measure(self, stage: Stage, seconds: float) -> Usage:
+    async def _measure(self, stage: Stage, seconds: float, *, lanes: bool = True) -> Usage:
         """Watch all pods for so long; the result is over the whole time."""
         meter = Meter(stage)
         started = last = time.monotonic()
@@ -214,20 +216,26 @@ class Demo:
             now = time.monotonic()
             usage = meter.sample(now - last)
             last = now
-            self.screen.usage(meter.with_lanes(usage))
-        usage = meter.with_lanes(meter.average(usage, last - started))
+            self.screen.usage(meter.with_lanes(usage) if lanes else usage)
+        usage = meter.average(usage, last - started)
+        usage = meter.with_lanes(usage) if lanes else usage
         self.screen.usage(usage)
-        return usage
+        took = await asyncio.to_thread(meter.kernels, started)
+        return replace(usage, kernel=median(took) if took else 0.0)
 
     async def _slice(self, stage: Stage, turns: Usage, detail: list[str]) -> None:
         """The same pods under the driver's own slicing, by an edit of the config."""
         text = stage.config.read_text()
         stage.config.write_text(with_mode(text, self.script.file, "driver"))
         await stage.until_mode("driver")
-        slicing = await self._measure(stage, SLICED)
+        slicing = await self._measure(stage, SLICED, lanes=False)
         stage.config.write_text(text)
         await stage.until_mode(_load(text, self.script.file).config.rota.turns.mode)
-        detail.append(f"{_summary(slicing)}; with turns {_summary(turns)}")
+        detail.append(_summary(slicing))
+        if turns.kernel and slicing.kernel:
+            detail.append(
+                f"with turns, a kernel takes {turns.kernel / slicing.kernel:.0%} of that: nobody cuts in"
+            )
 
     async def _edit(self, stage: Stage, resource: Resource, detail: list[str]) -> None:
         before = {status.name: status.container().pid for status in _running(stage)}
@@ -270,9 +278,10 @@ def _load(text: str, file: str) -> Loaded:
 
 
 def _summary(usage: Usage) -> str:
-    """The GPU's use in all, and how even it was."""
+    """The GPU's use in all, how even it was (Jain's index), and how long a kernel took."""
     parts = [pod.part for pod in usage.pods if pod.state == "running"]
-    return f"{sum(parts):.2f} of the GPU, Jain {jain(parts):.4f}"
+    kernel = f"a {pods.KERNEL * 1000:.0f} ms kernel took {usage.kernel * 1000:.0f} ms"
+    return f"GPU busy {sum(parts):.0%}, {kernel}, fairness {jain(parts):.3f}"
 
 
 def _sentence(resource: Resource) -> str:

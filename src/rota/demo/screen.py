@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+import sys
+import termios
+from collections.abc import Callable, Iterator
 from typing import Protocol
 
 from rich.console import Console, Group, RenderableType
@@ -66,7 +68,7 @@ def closing(report: Report) -> str:
     failed = [step.name for step in report.steps if not step.ok]
     seconds = sum(step.seconds for step in report.steps)
     if failed:
-        return f"Not as it should be: {', '.join(failed)}. ({seconds:.0f} s)"
+        return f"This step failed: {', '.join(failed)}. Everything is cleaned up. ({seconds:.0f} s)"
     return f"All {len(report.steps)} steps well, everything cleaned up. ({seconds:.0f} s)"
 
 
@@ -118,7 +120,7 @@ class Plain(Silent):
         if self._last:
             for pod in self._last.pods:
                 if pod.state == "running":
-                    self._line(f"     {_plain_use(pod, self._last.memory_bytes)}")
+                    self._line(f"     {_plain_use(pod)}")
             self._last = None
 
     def usage(self, usage: Usage) -> None:
@@ -131,7 +133,7 @@ class Plain(Silent):
         self._line(closing(report))
 
 
-def _plain_use(pod: PodUse, whole: int) -> str:
+def _plain_use(pod: PodUse) -> str:
     busy = f"GPU {bar(pod.part, 10, ascii_only=True)} {pod.part:4.0%}"
     lane = f"  {plain_lane(pod.lane)}" if pod.lane else ""
     return f"{pod.name:<12} {busy}  {gib(pod.memory_bytes)}{lane}"
@@ -140,6 +142,18 @@ def _plain_use(pod: PodUse, whole: int) -> str:
 def plain_lane(lane: str) -> str:
     """A lane in ASCII."""
     return lane.translate(str.maketrans("█▌·", "#+."))
+
+
+def quiet_keys() -> Callable[[], None]:
+    """Have the terminal echo no keys (a ^C in the midst of what is drawn); gives the way back."""
+    try:
+        before = termios.tcgetattr(sys.stdin)
+        quiet = [*before]
+        quiet[3] = before[3] & ~termios.ECHO
+        termios.tcsetattr(sys.stdin, termios.TCSANOW, quiet)
+    except (termios.error, OSError, ValueError):  # no terminal to type on
+        return lambda: None
+    return lambda: termios.tcsetattr(sys.stdin, termios.TCSANOW, before)
 
 
 class Terminal:
@@ -151,10 +165,12 @@ class Terminal:
         self._ascii = console.encoding.lower() not in ("utf-8", "utf8")
         self._now = ""
         self._usage: Usage | None = None
+        self._keys: Callable[[], None] = lambda: None
         self._live = Live(console=console, refresh_per_second=8, transient=True)
 
     def begin(self, title: str, note: str) -> None:
         """Title and GPU; the live part starts."""
+        self._keys = quiet_keys()
         self._console.print(Text(title, style="bold"))
         self._console.print(Text(note, style="yellow" if "emulated" in note else "green"))
         self._console.print()
@@ -195,6 +211,7 @@ class Terminal:
 
     def abort(self) -> None:
         """Give the terminal back as it was."""
+        self._keys()
         self._live.update(Text(""))
         self._live.stop()
 
@@ -210,13 +227,13 @@ class Terminal:
         table = Table(box=None, pad_edge=False, padding=(0, 1), show_header=False)
         for number, pod in enumerate(usage.pods):
             if pod.state == "running":
-                table.add_row(*self._cells(pod, usage.memory_bytes, COLOURS[number % len(COLOURS)]))
+                table.add_row(*self._cells(pod, COLOURS[number % len(COLOURS)]))
         return table
 
-    def _cells(self, pod: PodUse, whole: int, colour: str) -> Iterator[Text]:
+    def _cells(self, pod: PodUse, colour: str) -> Iterator[Text]:
         yield Text("   " + pod.name)
+        yield Text("GPU", style="dim")
         yield Text(bar(pod.part, 8, ascii_only=self._ascii), colour)
         yield Text(f"{pod.part:4.0%}")
-        yield Text(bar(pod.memory_bytes / whole, 6, ascii_only=self._ascii), "grey62")
         yield Text(gib(pod.memory_bytes))
         yield Text(plain_lane(pod.lane) if self._ascii else pod.lane, colour)

@@ -137,7 +137,8 @@ class Supervisor:
             if not await _answered(control.ask(message)):
                 raise NoGatekeeper("the gatekeeper hangs", where=str(self._runtime))
             with suppress(TimeoutError):
-                await asyncio.wait_for(self._changed.wait(), BEAT)
+                async with asyncio.timeout(BEAT):  # wait_for may lose a cancellation (Python 3.11)
+                    await self._changed.wait()
 
     async def _bury(self) -> None:
         """Kill what is left of it, and open every gate."""

@@ -50,8 +50,14 @@ def test_the_last_lines_count_and_point_at_the_gravest(checked: Checked) -> None
 
 def test_nothing_is_praised_where_strictness_fails(checked: Checked) -> None:
     report = checked({"c.yaml": GOOD + "shoring: {}\n"})
-    assert any(line.startswith("✓") for line in plain(report))
-    assert not any(line.startswith("✓") for line in plain(report, strict=True))
+    assert any(line.startswith("→") for line in plain(report))
+    assert not any(line.startswith(("→", "✓")) for line in plain(report, strict=True))
+
+
+def test_only_what_has_no_warning_gets_a_tick(checked: Checked) -> None:
+    misplaced = "version: v1\nflags: {sharing: {}}\n"
+    assert not any(line.startswith("✓") for line in plain(checked({"c.yaml": misplaced})))
+    assert any(line.startswith("✓") for line in plain(checked({"d.yaml": GOOD})))
 
 
 def test_a_long_line_is_cut_around_the_word(checked: Checked) -> None:

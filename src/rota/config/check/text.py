@@ -17,6 +17,9 @@ HINT = "      = "
 TICK = "✓ "
 """What a line with good news begins with."""
 
+ARROW = "→ "
+"""What such a line begins with where there are warnings: this is what it comes to all the same."""
+
 _GUTTER = 6
 _WIDEST = 72
 
@@ -32,7 +35,9 @@ def shown(report: Report, *, strict: bool = False) -> list[Line]:
     for finding in report.findings:
         lines.extend([*_finding(finding, report.texts), []])
     if report.exit_code(strict=strict) == 0:
-        lines.extend([(TICK, "bold green"), (sentence, "")] for sentence in report.understood)
+        warned = report.count(Level.WARNING) > 0
+        mark = (ARROW, "bold yellow") if warned else (TICK, "bold green")
+        lines.extend([mark, (sentence, "")] for sentence in report.understood)
     return [[(_clean(text), style) for text, style in line] for line in lines + _closing(report)]
 
 

@@ -17,7 +17,7 @@ def said(report: Report) -> list[str]:
 def test_a_file_that_says_nothing_of_memory_is_noted(checked: Checked, config: Make) -> None:
     report = checked({"c.yaml": config()})
     assert said(report) == ["c.yaml:3:3 note memory-unlimited"]
-    assert "Rota holds each to 1/4" in report.findings[0].message
+    assert "4 replicas share" in report.findings[0].message
 
 
 def test_one_that_limits_it_is_well(checked: Checked, config: Make) -> None:

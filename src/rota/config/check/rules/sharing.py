@@ -37,19 +37,15 @@ def _block(text: ConfigText) -> Mark:
 
 def _left_open(config: Config, mark: Mark) -> Finding:
     count = max(entry.replicas for entry in config.sharing.resources)
-    what = (
-        f"with NVIDIA's plugin alone, {count} replicas share a GPU's memory and nothing limits one of "
-        f"them; Rota holds each to 1/{count} of it"
-    )
-    return found(
-        "memory-unlimited", mark, what, "to say so in the file: `rota: {memory: {limit: share}}`"
-    )
+    what = f"{count} replicas share a GPU's memory, and nothing limits one of them"
+    hint = "see to it that the programs fit together; Rota limits time, not memory yet"
+    return found("memory-unlimited", mark, what, hint)
 
 
 def _given_up(config: Config, mark: Mark) -> Finding:
     how = "limit: none" if config.rota.memory.limit == "none" else "enforce: report"
     what = f"`{how}` lets one replica take all memory of its GPU, and the others then fail"
-    hint = "leave it out: by default each client is held to its share"
+    hint = "leave it out: the default will hold each client to its share, once limits act"
     return found("memory-unlimited", mark, what, hint, level=Level.WARNING)
 
 

@@ -99,10 +99,9 @@ SECTIONS = (
         "Nothing in the file limits the memory of a replica",
         """
         Time-slicing of NVIDIA's plugin limits no memory: one replica can take all of it, and the
-        others fail with out-of-memory errors. Rota holds each client to its share by default
-        (`rota.memory.limit: share`, `enforce: hard`). The note is there because the same file may be
-        served by NVIDIA's plugin, which ignores the key `rota`. A limit that the file gives up
-        (`limit: none`, `enforce: report`) is a warning.
+        others fail with out-of-memory errors. Rota reads `rota.memory` and does not act on it yet:
+        it limits time, not memory. Until then the programs have to fit together. A file that gives
+        the limit up for later too (`limit: none`, `enforce: report`) gets a warning.
         """,
         """
         rota:
