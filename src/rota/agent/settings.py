@@ -13,7 +13,9 @@ CDI_DIR = Path("/var/run/cdi")
 
 
 def default_run_dir(environ: Mapping[str, str] = os.environ) -> Path:
-    """`/run/rota` for root, `$XDG_RUNTIME_DIR/rota` for a user, a folder under /tmp without one."""
+    """`$ROTA_RUN_DIR`; else `/run/rota` for root, `$XDG_RUNTIME_DIR/rota` for a user, or under /tmp."""
+    if chosen := environ.get("ROTA_RUN_DIR"):
+        return Path(chosen)
     if os.geteuid() == 0:
         return Path("/run/rota")
     if runtime := environ.get("XDG_RUNTIME_DIR"):

@@ -25,6 +25,9 @@ from rota.kubelet.pod_resources import PodAllocation
 PERIOD = 0.09
 """Seconds from look to look: with the look itself, a newcomer is found within 100 ms."""
 
+EMPTY = 0.5
+"""The same while no process is on any GPU: the first one has nobody to take turns with."""
+
 RELIST = 10.0
 """Seconds after which the kubelet is asked although nothing calls for it."""
 
@@ -96,11 +99,15 @@ class ClientWatch:
             while True:
                 begun = self._clock()
                 await self._look()
-                await self._pause(begun + PERIOD - self._clock())
+                await self._pause(begun + self._period() - self._clock())
         finally:
             if self._asking:
                 self._asking.cancel()
                 await asyncio.gather(self._asking, return_exceptions=True)
+
+    def _period(self) -> float:
+        seen = any(one.processes or one.starting for one in self._picture.clients)
+        return PERIOD if seen or self._picture.unmanaged else EMPTY
 
     async def _look(self) -> None:
         jobs = tuple(self._jobs())
