@@ -29,7 +29,7 @@ KERNEL = 0.02
 SHOWN = 2.0
 """Seconds of turns that are drawn."""
 
-LANE = 36
+LANE = 34
 """Characters that they are drawn with."""
 
 LARGEST = 3
