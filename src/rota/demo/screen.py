@@ -14,8 +14,6 @@ from rich.text import Text
 
 from rota.demo.report import PodUse, Report, Step, Usage
 
-WIDTH = 24
-
 COLOURS = ("#56b4e9", "#e69f00", "#009e73", "#cc79a7", "#f0e442", "#0072b2", "#d55e00", "grey74")
 """Okabe and Ito's, which can be told apart by the colour-blind."""
 
@@ -51,7 +49,7 @@ class Screen(Protocol):
         ...
 
 
-def bar(part: float, width: int = WIDTH, *, ascii_only: bool = False) -> str:
+def bar(part: float, width: int, *, ascii_only: bool = False) -> str:
     """A bar of `width` characters, `part` of it full; `part` outside 0 to 1 is held inside."""
     full = round(max(0.0, min(1.0, part)) * width)
     on, off = ("#", ".") if ascii_only else ("█", "░")

@@ -58,12 +58,6 @@ def started(pid: int) -> int | None:
     return seen.process.started if seen else None
 
 
-def user_of(pid: int) -> int | None:
-    """Its effective uid; None if it has ended, or cannot be looked at now."""
-    seen = _if_seen(pid)
-    return seen.uid if seen else None
-
-
 def _if_seen(pid: int) -> Seen | None:
     try:
         return _one(Path("/proc"), pid)
