@@ -12,7 +12,7 @@ from typing import Any
 
 import pytest
 
-from rota.gpu.demand import FOREIGN, ProcessDemand
+from rota.gpu.demand import FOREIGN, LET_IN, ProcessDemand
 from rota.gpu.processes import started
 
 PATIENCE = 30.0
@@ -158,16 +158,20 @@ def test_as_long_as_no_cuda_thread_is_known_any_thread_may_be_one(
 
 
 def test_a_program_s_own_rwlock_is_learned_and_not_taken_for_the_gate(
-    program: Program, demand: ProcessDemand
+    program: Program,
 ) -> None:
+    now = 0.0
+    demand = ProcessDemand(program.process.pid, program.started, clock=lambda: now)
     program.do("gate.give(), own.take(30), start(lambda: use(own))")
     eventually(demand.wants)
-    demand.asleep()
-    demand.asleep()
+    assert not demand.asleep()
+    now = 2 * LET_IN
+    assert demand.asleep()
     program.do("gate.take(30)")
     assert holds(lambda: not demand.wants())
     program.do("start(lambda: use_and_stay(gate))")
     eventually(demand.wants)
+    demand.close()
 
 
 def test_a_lock_is_not_taken_for_the_program_s_own_for_ever(program: Program) -> None:
@@ -176,9 +180,22 @@ def test_a_lock_is_not_taken_for_the_program_s_own_for_ever(program: Program) ->
     program.do("start(lambda: use_and_stay(gate))")
     eventually(demand.wants)
     demand.asleep()
+    now = 2 * LET_IN
     demand.asleep()
     assert holds(lambda: not demand.wants())
-    now = FOREIGN
+    now += FOREIGN
+    assert demand.wants()
+    demand.close()
+
+
+def test_a_thread_that_is_slow_to_be_let_in_does_not_disown_the_gate(program: Program) -> None:
+    now = 0.0
+    demand = ProcessDemand(program.process.pid, program.started, clock=lambda: now)
+    program.do("start(lambda: use_and_stay(gate))")
+    eventually(demand.wants)
+    for _ in range(5):
+        assert not demand.asleep()
+        now += LET_IN / 5
     assert demand.wants()
     demand.close()
 

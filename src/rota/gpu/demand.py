@@ -36,6 +36,11 @@ FOREIGN = 10.0
 
 Not for ever: somebody else may have closed the gate while we took it for open."""
 
+LET_IN = 0.03
+"""Seconds that a thread may still be seen waiting at the gate after it was opened.
+
+Seen on the driver and on the emulation: the opening returns before the last waiter has woken up."""
+
 
 class ProcessDemand:
     """The demand of one process.
@@ -59,7 +64,7 @@ class ProcessDemand:
         self._turn = 0
         self._looks = 0
         self._foreign: dict[bytes, float] = {}
-        self._open_looks: dict[bytes, int] = {}
+        self._still_waits: dict[bytes, float] = {}
 
     @property
     def ended(self) -> bool:
@@ -76,7 +81,7 @@ class ProcessDemand:
 
     def wants(self) -> bool:
         """Its gate is closed: does a thread wait there?"""
-        self._open_looks.clear()
+        self._still_waits.clear()
         thorough = self._is_thorough()
         found = any(self._waits(tid) for tid in self._first())
         if not (found or thorough):
@@ -170,12 +175,12 @@ class ProcessDemand:
         return False
 
     def _just_opened(self, waited: set[bytes]) -> bool:
-        """Somebody waits at a rwlock though the gate is open. Once: just let in. Twice: not ours."""
+        """Somebody waits at a rwlock though the gate is open: just let in, or the lock is not ours."""
         just = False
         for address in waited:
-            looks = self._open_looks[address] = self._open_looks.get(address, 0) + 1
-            if looks > 1:
-                self._foreign[address] = self._clock() + FOREIGN
+            now = self._clock()
+            if now - self._still_waits.setdefault(address, now) > LET_IN:
+                self._foreign[address] = now + FOREIGN
             else:
                 just = True
         return just
