@@ -70,6 +70,10 @@ class Hands(Lanes):
     def submit(self, process: Process, call: Call, timeout: float = 0.0) -> None:
         self.waiting.append((process, call))
 
+    @property
+    def silent(self) -> bool:
+        return not any(not self.puppets[process].hangs for process, _ in self.waiting)
+
     def done(self) -> Iterator[Done]:
         for process, call in list(self.waiting):
             puppet = self.puppets[process]

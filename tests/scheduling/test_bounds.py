@@ -199,7 +199,10 @@ def programs_on(*sets: tuple[str, ...], drain: float) -> st.SearchStrategy[list[
 
 
 rules = st.builds(
-    Rules, quantum=st.sampled_from([0.02, 0.1]), minimum=st.sampled_from([0.004, 0.02])
+    Rules,
+    quantum=st.sampled_from([0.02, 0.1]),
+    minimum=st.sampled_from([0.004, 0.02]),
+    burst=st.sampled_from([0.0, 0.008]),
 )
 
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from rota.scheduling.rota import KEEP, Decision, Rota
+from rota.scheduling.rota import BRIEF, KEEP, Decision, Rota
 from rota.scheduling.terms import Priority, Rules, Share, Why
 
 RULES = Rules(quantum=0.1, minimum=0.005)
@@ -313,3 +313,133 @@ def test_with_the_last_other_client_gone_the_one_left_is_never_gated(clock: Cloc
     clock.sleepers("b")
     clock.rota.leave("a", clock.now)
     assert clock.step() == Decision("b")
+
+
+def be_brief(clock: Clock, client: str, times: int = BRIEF) -> None:
+    """The client wakes beside the holder, so many times, for a millisecond each."""
+    for _ in range(times):
+        holder = clock.rota.holder
+        clock.now += 0.2
+        clock.rota.wants(client, clock.now)
+        while clock.rota.holder != client:
+            clock.now += 0.001
+            clock.step()
+        clock.now += 0.001
+        clock.rota.idle(client, clock.now)
+        decision = clock.rota.decide(clock.now)
+        assert decision == Decision(holder, Why.YIELDED)
+        if not clock.rota.may_stay(decision):
+            clock.step()
+
+
+def let_stay(clock: Clock) -> None:
+    decision = clock.rota.decide(clock.now)
+    clock.rota.hand_over(decision, clock.now, stays=clock.rota.may_stay(decision))
+    assert decision.into
+    clock.rota.opened(decision.into, clock.now)
+
+
+@pytest.fixture
+def guest(clock: Clock) -> Clock:
+    """`b` works for moments beside `a`, and was let in."""
+    clock.join("a")
+    clock.sleepers("b")
+    be_brief(clock, "b", BRIEF + 1)
+    let_stay(clock)
+    assert clock.rota.holder == "a"
+    assert clock.rota.is_guest("b")
+    return clock
+
+
+def test_one_that_works_for_moments_is_left_with_its_gates_open(guest: Clock) -> None:
+    assert guest.rota.strays(guest.now) == []
+    assert guest.step() is KEEP
+
+
+def test_a_guest_is_charged_for_what_it_does_and_its_turn_is_told(guest: Clock) -> None:
+    before = {member.client: member.virtual for member in guest.rota}
+    guest.rota.wants("b", guest.now)
+    guest.now += 0.004
+    assert guest.rota.strays(guest.now) == []
+    assert guest.step() is KEEP
+    turn = guest.rota.idle("b", guest.now)
+    assert turn is not None
+    assert (turn.client, turn.why) == ("b", Why.YIELDED)
+    assert turn.used == pytest.approx(0.004)
+    after = {member.client: member.virtual for member in guest.rota}
+    assert after["b"] - before["b"] >= 0.004 - 1e-9
+    assert guest.rota.holder == "a"
+
+
+def test_a_guest_that_works_longer_than_a_burst_is_closed_and_waits_like_others(
+    guest: Clock,
+) -> None:
+    guest.rota.wants("b", guest.now)
+    until = guest.rota.stands_until(guest.now)
+    assert until == pytest.approx(guest.now + RULES.burst)
+    guest.now = until + 0.001
+    assert guest.rota.strays(guest.now) == ["b"]
+    guest.rota.closing("b", guest.now, None)
+    guest.now += 0.002
+    assert guest.step() is KEEP
+    guest.rota.closed("b", guest.now, 0.002)
+    assert not guest.rota.is_guest("b")
+    passed, decision = guest.until_decision()
+    assert decision == Decision("b", Why.PREEMPTED)
+    assert passed < RULES.quantum
+
+
+def test_a_guest_that_works_while_the_holder_does_not_becomes_the_holder(guest: Clock) -> None:
+    guest.rota.idle("a", guest.now)
+    assert guest.step() is KEEP
+    guest.rota.wants("b", guest.now)
+    guest.now += 0.001
+    assert guest.rota.decide(guest.now) == Decision("b", Why.YIELDED)
+    let_stay_or_close = guest.rota.decide(guest.now)
+    guest.rota.hand_over(let_stay_or_close, guest.now)
+    guest.rota.closed("a", guest.now)
+    assert guest.rota.opened("b", guest.now) is None
+    assert guest.rota.holder == "b"
+    assert not guest.rota.is_guest("b")
+    guest.now += 1.0
+    assert guest.step() is KEEP
+
+
+def test_a_guest_that_takes_more_than_its_share_in_moments_is_closed(guest: Clock) -> None:
+    guest.rota.set_share("b", Share(weight=0.25), guest.now)
+    for _ in range(100):
+        guest.rota.wants("b", guest.now)
+        guest.now += 0.007
+        if guest.rota.strays(guest.now):
+            break
+        guest.rota.idle("b", guest.now)
+        guest.now += 0.001
+    assert guest.rota.strays(guest.now) == ["b"]
+    virtual = {member.client: member.virtual for member in guest.rota}
+    assert virtual["b"] - virtual["a"] <= (RULES.grain + RULES.burst) / 0.25
+
+
+def test_without_bursts_nobody_works_beside_the_holder(guest: Clock) -> None:
+    guest.rota.rules = Rules(quantum=0.1, minimum=0.005, burst=0.0)
+    assert guest.rota.strays(guest.now) == ["b"]
+
+
+def test_one_that_had_a_long_turn_since_is_no_guest(clock: Clock) -> None:
+    clock.join("a")
+    clock.sleepers("b")
+    be_brief(clock, "b")
+    clock.now += 0.2
+    clock.rota.wants("b", clock.now)
+    clock.until_decision()
+    clock.now += 0.05
+    clock.rota.idle("b", clock.now)
+    clock.step()
+    be_brief(clock, "b", 1)
+    clock.now += 0.2
+    clock.rota.wants("b", clock.now)
+    clock.until_decision()
+    clock.now += 0.001
+    clock.rota.idle("b", clock.now)
+    decision = clock.rota.decide(clock.now)
+    assert decision.why is Why.YIELDED
+    assert not clock.rota.may_stay(decision)

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections import defaultdict
 from collections.abc import Collection
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from rota.gatekeeper.gate import Gate, MakeDemand
 from rota.gatekeeper.group import Group, Outcome, State
@@ -64,15 +64,19 @@ class Conductor:
         self._starters: set[str] = set()
         self._wanting: dict[str, bool] = {}
         self._news = True
+        self._still = False
         self._decide_at = 0.0
+        self._look_at = 0.0
 
     # What the agent says
 
     def tell(self, node: Node, now: float, without: Collection[Process] = ()) -> None:
         """Take over what the agent says of the node; gates in `without` are not ours yet."""
-        self.settings = node.settings
-        self.ensemble.set_rules(node.settings.rules)
-        self._changed = True
+        self.settings, rules = node.settings, node.settings.rules
+        if node.settings.handing == "disjoint":  # then nobody works beside the holder
+            rules = replace(rules, burst=0.0)
+        self.ensemble.set_rules(rules)
+        self._changed, self._still = True, False
         told = {spec.id: spec for spec in node.clients}
         for client in [client for client in self.groups if client not in told]:
             self._remove(client, now)
@@ -88,7 +92,7 @@ class Conductor:
 
     def turn_off(self, why: str, now: float) -> None:
         """Open every gate, and close none until `turn_on`."""
-        self.off = why
+        self.off, self._still = why, False
         if not self.ensemble.paused:
             self._note(self.ensemble.pause(now))
         self._pending.clear()
@@ -98,7 +102,7 @@ class Conductor:
     def turn_on(self, now: float) -> None:
         """Close gates again, as the turns want it."""
         self.off = ""
-        self._news = True
+        self._news, self._still = True, False
         if self.ensemble.paused:
             self.ensemble.resume(now)
 
@@ -112,7 +116,21 @@ class Conductor:
     # What there is to do now
 
     def step(self, now: float) -> float:
-        """Do what can be done now. Returns for how long nothing has to be done, in seconds."""
+        """Do what can be done now. Returns for how long nothing has to be done, in seconds.
+
+        Most of the time there is nothing to do but to look.
+        """
+        if self._still and self._lanes.silent:
+            if now >= self._look_at:
+                self._look(now)
+            if not self._news and now < self._decide_at:
+                return min(self._decide_at, self._look_at) - now
+        self._act(now)
+        self._still = self._is_still()
+        return self._rest(now)
+
+    def _act(self, now: float) -> None:
+        """Everything, in this order."""
         try:
             self._collect(now)
             self._switch(now)
@@ -124,7 +142,11 @@ class Conductor:
         except JournalError as error:
             self._broken, self._broken_until = str(error), now + JOURNAL_RETRY
             self.turn_off(self._broken, now)
-        return self._rest(now)
+
+    def _is_still(self) -> bool:
+        """Nothing is under way: until something happens, there is nothing to do but to look."""
+        under_way = self._pending or self._leaving or self._changed or self._broken
+        return not (under_way or any(not group.steady for group in self.groups.values()))
 
     def _decide(self, now: float) -> None:
         """Hand over where that is due: when something has happened, or the holder's slice ends."""
@@ -135,7 +157,7 @@ class Conductor:
         self._progress(now)
         self._steer(now)
         self._news = self._news or bool(self._pending)
-        self._decide_at = min(now + SLOW, self.ensemble.stands_until(now))
+        self._decide_at = min(now + SLOW, max(now, self.ensemble.stands_until(now)))
 
     def _collect(self, now: float) -> None:
         """Take note of the calls that have come back."""
@@ -170,22 +192,26 @@ class Conductor:
 
     def _look(self, now: float) -> None:
         """See who wants the GPU."""
+        self._look_at = now + SLOW
         if self.ensemble.paused:
             return
         for client, watch in self._watches.items():
-            if watch.next > now or client not in self.ensemble.clients:
+            if not self.ensemble.has(client):
                 continue
             group = self.groups[client]
-            self._see_starters(client, group, now)
-            if group.state is State.CLOSED:
-                self._tell(client, watch.look_closed(group, now), now)
-            elif group.state is State.OPEN:
-                alone = self.ensemble.alone(client)
-                contended = not alone and self.ensemble.contended(client)
-                works = watch.look_open(group, now, contended=contended, alone=alone)
-                self._tell(client, works, now)
-            for gate in [gate for gate in group if gate.demand.ended]:
-                self._forget(group, gate)
+            if watch.next <= now:
+                self._look_at_one(client, group, watch, now)
+            if not group.moving:
+                self._look_at = min(self._look_at, watch.next)
+
+    def _look_at_one(self, client: str, group: Group, watch: Watch, now: float) -> None:
+        self._see_starters(client, group, now)
+        if group.state is State.CLOSED:
+            self._tell(client, watch.look_closed(group, now), now)
+        elif group.state is State.OPEN:
+            self._tell(client, watch.look_open(group, now, self.ensemble.company(client)), now)
+        for gate in [gate for gate in group if gate.demand.ended]:
+            self._forget(group, gate)
 
     def _see_starters(self, client: str, group: Group, now: float) -> None:
         """A process that has no context yet lets its client go first, once."""
@@ -203,13 +229,23 @@ class Conductor:
                 gate.probe_start(now)
 
     def _tell(self, client: str, wants: bool | None, now: float) -> None:
-        if wants and not self._wanting.get(client):
-            for watch in self._watches.values():
-                watch.next = min(watch.next, now + WATCHED)
-        if wants is not None:
-            self._news = self._news or self._wanting.get(client) is not wants
+        if wants is None:
+            return
+        if self._wanting.get(client) is not wants:
+            self._news = True
             self._wanting[client] = wants
-            (self.ensemble.wants if wants else self.ensemble.idle)(client, now)
+            if wants:
+                for other in self._watches:
+                    self._look_soon(other, now + WATCHED)
+        if wants:
+            self.ensemble.wants(client, now)
+        else:
+            self._note(self.ensemble.idle(client, now))
+
+    def _look_soon(self, client: str, when: float) -> None:
+        watch = self._watches[client]
+        watch.next = min(watch.next, when)
+        self._look_at = min(self._look_at, when)
 
     def _steer(self, now: float) -> None:
         """Work the gates, those to be opened first, and tell the ensemble what came of it."""
@@ -226,7 +262,7 @@ class Conductor:
             if outcome is Outcome.REFUSED:
                 self._refused(client, now)
             elif outcome is Outcome.REACHED:
-                self._watches[client].next = now
+                self._look_soon(client, now)
                 if group.state is State.CLOSED:
                     self._note(self.ensemble.closed(client, now, group.took))
         for gate in list(self._leaving.values()):
@@ -258,8 +294,8 @@ class Conductor:
             group = self.groups[into]
             group.open(now)
             if group.state is State.OPEN:
-                self.ensemble.opened(into, now)
-                self._watches[into].next = now
+                self._note(self.ensemble.opened(into, now))
+                self._look_soon(into, now)
                 self._pending.remove(pending)
 
     def _refused(self, client: str, now: float) -> None:
@@ -312,14 +348,9 @@ class Conductor:
 
     def _rest(self, now: float) -> float:
         """How long the loop may rest. A call that comes back wakes it before."""
-        rest = SLOW
+        until = now + (SLOW if self._still else UNDER_WAY)
         if not self.ensemble.paused:
+            until = min(until, self._look_at)
             if self._decide_at > now:
-                rest = min(rest, self._decide_at - now)
-            groups = ((client, self.groups[client]) for client in self.ensemble.clients)
-            looks = [self._watches[c].next - now for c, group in groups if not group.moving]
-            rest = min([rest, *looks])
-        moving = any(not group.steady for group in self.groups.values())
-        if self._pending or self._leaving or moving or self._changed:
-            rest = min(rest, UNDER_WAY)
-        return max(0.0, rest)
+                until = min(until, self._decide_at)
+        return max(0.0, until - now)

@@ -68,6 +68,11 @@ class Lanes:
             threading.Thread(target=self._run, args=(process, jobs), name=name, daemon=True).start()
         self._lanes[process].put((call, time.monotonic() + timeout))
 
+    @property
+    def silent(self) -> bool:
+        """No call has come back since the last time."""
+        return self._done.empty()
+
     def done(self) -> Iterator[Done]:
         """The calls that came back since the last time."""
         while not self._done.empty():

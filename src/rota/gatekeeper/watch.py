@@ -11,6 +11,7 @@ import math
 
 from rota.gatekeeper.gate import Gate
 from rota.gatekeeper.group import Group
+from rota.scheduling.ensemble import Company
 
 WAKING = 0.001
 """Between two looks at a closed client that was active a moment ago, in seconds."""
@@ -26,6 +27,15 @@ WATCHED = 0.004
 
 AGAIN = 0.001
 """From a look at which an open client was asleep to the next: twice asleep is idle."""
+
+BRIEF = 0.01
+"""A client that was last done within this time of its opening is looked at more often for as long."""
+
+STEADY = 0.008
+"""The same for a holder that was never seen asleep in its last turns: half that at the median."""
+
+STEADY_TURNS = 10
+"""So many turns."""
 
 RELAXED = 0.02
 """Between two looks at the holder while nobody waits."""
@@ -58,9 +68,14 @@ class Watch:
         self._quiet = 0
         self._active = 0.0
         self._looks = 0
+        self._brief = False
+        self._was_open = False
+        self._full = 0
 
     def look_closed(self, group: Group, now: float) -> bool | None:
         """Whether a client whose gates are closed wants the GPU; None: not known yet."""
+        if self._was_open:
+            self._was_open, self._full = False, self._full + 1
         gates = [gate for gate in group if gate.closed]
         if any(_waits(gate) for gate in gates):
             self._active, self.next = now, _tick(now, KNOWN)
@@ -72,23 +87,37 @@ class Watch:
         self.next = _tick(now, WAKING if recent else RESTING)
         return False
 
-    def look_open(
-        self, group: Group, now: float, *, contended: bool, alone: bool = False
-    ) -> bool | None:
+    def look_open(self, group: Group, now: float, company: Company) -> bool | None:
         """Whether a client whose gates are open works; None: not known yet."""
-        uncontended = ALONE if alone else RELAXED
-        self.next = _tick(now, WATCHED if contended else uncontended)
-        self._active = now
+        contended = company in (Company.WAITING, Company.HOST)
+        self._active, self._was_open = now, True
         self._looks += 1
+        self.next = self._again(now - group.since, now, company)
         if not all(gate.demand.readable() for gate in group):
             return not contended or now - group.since < PROBE
         if not all(self._asleep(gate) for gate in group):
             self._quiet = 0
             return True
+        self._full = 0
         self._quiet += 1
-        if contended and self._quiet < QUIET:
-            self.next = now + AGAIN
-        return False if self._quiet >= QUIET else None
+        enough = 1 if company is Company.HOST else QUIET
+        if self._quiet < enough:
+            self.next = now + AGAIN if contended else self.next
+            return None
+        if self._quiet == enough:
+            self._brief = now - group.since < BRIEF
+        return False
+
+    def _again(self, opened: float, now: float, company: Company) -> float:
+        """When to look again at a client whose gates have been open for `opened` seconds."""
+        if company is Company.WAITING and self._brief and opened < BRIEF:
+            return now + max(AGAIN / 2, opened / 2)
+        return _tick(now, self._pace(company))
+
+    def _pace(self, company: Company) -> float:
+        if company is Company.WAITING:
+            return STEADY if self._full >= STEADY_TURNS else WATCHED
+        return {Company.NONE: ALONE, Company.IDLE: RELAXED}.get(company, WATCHED)
 
     def _asleep(self, gate: Gate) -> bool:
         """It does not use the GPU. That it is stopped is looked for now and then only."""

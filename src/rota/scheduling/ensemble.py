@@ -9,6 +9,7 @@ GPU takes from it, it loses on all.
 
 from __future__ import annotations
 
+import enum
 import math
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -29,6 +30,15 @@ class Handover:
 
     into: str | None
     out: tuple[tuple[str, Why | None], ...] = ()
+
+
+class Company(enum.Enum):
+    """Who else is on the GPUs of a client."""
+
+    NONE = enum.auto()
+    IDLE = enum.auto()  # others, none of whom wants a GPU now
+    WAITING = enum.auto()  # others, one of whom wants a GPU
+    HOST = enum.auto()  # it works beside a holder that wants the GPU
 
 
 class Ensemble:
@@ -58,22 +68,23 @@ class Ensemble:
         """It is this client's turn."""
         return any(rota.holder == client for rota in self._of(client))
 
-    def alone(self, client: str) -> bool:
-        """No other client is on any of its GPUs."""
-        return all(len(rota) == 1 for rota in self._of(client))
+    def has(self, client: str) -> bool:
+        """The client takes turns."""
+        return client in self._on
 
     def is_coming(self, client: str) -> bool:
         """A handover to this client is under way."""
         return client in self._on and any(rota.coming == client for rota in self._of(client))
 
-    def contended(self, client: str) -> bool:
-        """Somebody else wants a GPU that this client is on."""
-        return any(
-            member.wanting
-            for rota in self._of(client)
-            for member in rota
-            if member.client != client
-        )
+    def company(self, client: str) -> Company:
+        """Who else is there: it tells how closely the client is to be watched."""
+        company = Company.NONE
+        for rota in self._of(client):
+            if rota.is_wanted_besides(client):
+                return Company.HOST if rota.is_guest(client) else Company.WAITING
+            if len(rota) > 1:
+                company = Company.IDLE
+        return company
 
     def stands_until(self, now: float) -> float:
         """Until when `decide` finds nothing new to do, unless something is told before."""
@@ -112,10 +123,10 @@ class Ensemble:
         for rota in self._of(client):
             rota.wants(client, now)
 
-    def idle(self, client: str, now: float) -> None:
-        """The client does not want the GPU."""
-        for rota in self._of(client):
-            rota.idle(client, now)
+    def idle(self, client: str, now: float) -> list[Turn]:
+        """The client does not want the GPU. Returns the turns of a guest that end by it."""
+        ended = [rota.idle(client, now) for rota in self._of(client)]
+        return [turn for turn in ended if turn]
 
     def starting(self, client: str, now: float) -> None:
         """A process of the client is about to make its context."""
@@ -127,10 +138,13 @@ class Ensemble:
         for rota in self._of(client):
             rota.started(client)
 
-    def opened(self, client: str, now: float) -> None:
-        """The client's gates are open: its turn begins on all of its GPUs."""
-        for rota in self._of(client):
-            rota.opened(client, now)
+    def opened(self, client: str, now: float) -> list[Turn]:
+        """The client's gates are open: its turn begins on all of its GPUs.
+
+        Returns the turns of those who held them and whose gates stay open.
+        """
+        ended = [rota.opened(client, now) for rota in self._of(client)]
+        return [turn for turn in ended if turn]
 
     def closed(self, client: str, now: float, closing: float = 0.0) -> list[Turn]:
         """The client's gates are closed, which took `closing` seconds. Returns the turns it ends."""
@@ -210,10 +224,11 @@ class Ensemble:
         out: dict[str, Why | None] = {}
         for rota in self._of(decision.into):
             holder = rota.holder
-            if holder is not None and holder != decision.into:
-                why = decision.why if rota.gpu == gpu else Why.PREEMPTED
+            why = decision.why if rota.gpu == gpu else Why.PREEMPTED
+            stays = holder is not None and len(self._on[holder]) == 1 and rota.may_stay(decision)
+            if holder is not None and holder != decision.into and not stays:
                 out.setdefault(holder, why)
-            rota.hand_over(Decision(decision.into), now)
+            rota.hand_over(Decision(decision.into), now, stays=stays)
         for client, why in out.items():
             for rota in self._of(client):
                 rota.closing(client, now, why)

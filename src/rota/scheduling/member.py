@@ -32,6 +32,8 @@ class Member:
         parked: it waits for its turn on other GPUs, and does not hold back the clock of this one.
         starting: one of its processes has no context yet.
         spared: until then no close of its gates is tried.
+        guest: its gates stay open beside the holder's, since it only ever works for moments.
+        brief: how many of its turns in a row were no longer than a burst.
         turn: its turn, from the opening of its gates until they are closed again.
     """
 
@@ -47,6 +49,8 @@ class Member:
     parked: bool = False
     starting: bool = False
     spared: float = 0.0
+    guest: bool = False
+    brief: int = 0
     turn: OpenTurn | None = None
 
     @property
@@ -58,6 +62,13 @@ class Member:
     def active(self) -> bool:
         """It takes part in the clock of the rota."""
         return self.wanting and not self.parked
+
+    @property
+    def is_about(self) -> bool:
+        """It has an influence on whose turn it is: a guest only while it works."""
+        return (
+            self.wanting or self.starting or (self.open and not (self.guest and not self.draining))
+        )
 
     @property
     def urgent(self) -> bool:
@@ -83,10 +94,20 @@ class Member:
 
     def end(self, gpu: str, now: float, why: Why, closing: float) -> Turn | None:
         """Its gates are closed, or it is gone: the turn that ends by it, if it had one."""
+        self.open = self.draining = self.guest = False
+        return self.finish(gpu, now, why, closing)
+
+    def finish(self, gpu: str, now: float, why: Why, closing: float = 0.0) -> Turn | None:
+        """Its turn is over, whatever its gates do: that turn, if it had one."""
         turn, self.turn = self.turn, None
-        self.open = self.draining = False
         if turn is None:
             return None
         return Turn(
             self.client, gpu, turn.start, now, turn.why or why, turn.waited, closing, turn.used
         )
+
+    def count(self, turn: Turn | None, burst: float) -> None:
+        """Learn from a turn that has ended whether this client works for moments only."""
+        if turn:
+            short = turn.why is Why.YIELDED and turn.used <= burst
+            self.brief = self.brief + 1 if short else 0

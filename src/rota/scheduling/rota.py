@@ -19,7 +19,7 @@ from dataclasses import dataclass
 
 from rota.scheduling import order
 from rota.scheduling.log import Turn
-from rota.scheduling.member import Member
+from rota.scheduling.member import Member, OpenTurn
 from rota.scheduling.terms import Rules, Share, Why
 
 
@@ -37,6 +37,9 @@ class Decision:
 
 
 KEEP = Decision()
+
+BRIEF = 3
+"""Turns in a row that must be no longer than a burst before a client is let in beside the holder."""
 
 
 class Welcome(enum.Enum):
@@ -85,6 +88,14 @@ class Rota:
     def __len__(self) -> int:
         return len(self._members)
 
+    def is_wanted_besides(self, client: str) -> bool:
+        """Somebody else wants this GPU."""
+        return any(member.wanting and member.client != client for member in self._members.values())
+
+    def is_guest(self, client: str) -> bool:
+        """The client's gates are open beside the holder's."""
+        return self._members[client].guest
+
     # Who is there
 
     def join(self, client: str, share: Share, now: float, *, hold: bool) -> None:
@@ -132,13 +143,17 @@ class Rota:
         self._catch_up(member)
         member.wanting, member.since = True, now
         member.fresh = not member.open
+        if member.guest:
+            member.turn = OpenTurn(now, 0.0)
 
-    def idle(self, client: str, now: float) -> None:
-        """The client does not want the GPU now."""
+    def idle(self, client: str, now: float) -> Turn | None:
+        """The client does not want the GPU now. Returns the turn of a guest that ends by it."""
         member = self._members[client]
-        if member.wanting and not member.starting:
-            self._advance(now)
-            member.wanting = member.parked = False
+        if not member.wanting or member.starting:
+            return None
+        self._advance(now)
+        member.wanting = member.parked = False
+        return member.finish(self.gpu, now, Why.YIELDED) if member.guest else None
 
     def starting(self, client: str, now: float) -> None:
         """A process of the client is about to make its context, which no gate can hold back.
@@ -147,7 +162,7 @@ class Rota:
         """
         self.wants(client, now)
         member = self._members[client]
-        member.starting = True
+        member.starting, member.guest = True, False
         member.fresh = not member.open
 
     def started(self, client: str) -> None:
@@ -163,12 +178,22 @@ class Rota:
 
     # What was done
 
-    def hand_over(self, decision: Decision, now: float) -> None:
-        """The caller acts on `decision`: nothing else is decided until `opened` or `abandon`."""
+    def hand_over(self, decision: Decision, now: float, *, stays: bool = False) -> None:
+        """The caller acts on `decision`: nothing else is decided until `opened` or `abandon`.
+
+        With `stays` the holder's gates are left open, and it becomes a guest.
+        """
         self._coming = decision.into
         holder = self._holder
-        if holder and decision.into != holder.client and not holder.draining:
+        if holder and decision.into != holder.client and not holder.draining and not stays:
             self.closing(holder.client, now, decision.why)
+
+    def may_stay(self, decision: Decision) -> bool:
+        """The holder yields, and works for moments only: its gates need not be closed."""
+        holder = self._holder
+        if holder is None or holder.wanting or decision.why is not Why.YIELDED:
+            return False
+        return holder.brief >= BRIEF and self._is_fine(holder)
 
     def closing(self, client: str, now: float, why: Why | None) -> None:
         """The client's gates are being closed; what it drains is charged to it."""
@@ -178,13 +203,26 @@ class Rota:
         if member.turn:
             member.turn.why = why
 
-    def opened(self, client: str, now: float) -> None:
-        """The client's gates are open: its turn begins. The last holder may still be draining."""
+    def opened(self, client: str, now: float) -> Turn | None:
+        """The client's gates are open: its turn begins. The last holder may still be draining.
+
+        Returns the turn of a last holder whose gates stay open.
+        """
         self._advance(now)
         self._coming = None
         self.park(client, False)
-        self._holder = self._members[client]
-        self._holder.begin(now)
+        last, self._holder = self._holder, self._members[client]
+        guest, self._holder.guest = self._holder.guest, False
+        if not (guest and self._holder.turn):  # a guest's burst goes on as its turn
+            self._holder.begin(now)
+        if last is None or last is self._holder or not last.open or last.draining:
+            return None
+        last.guest = True
+        turn = last.finish(self.gpu, now, Why.YIELDED)
+        last.count(turn, self.rules.burst)
+        if last.wanting:  # it has just woken up
+            last.since, last.turn = now, OpenTurn(now, 0.0)
+        return turn
 
     def closed(self, client: str, now: float, closing: float = 0.0) -> Turn | None:
         """The client's gates are closed, which took `closing` seconds. Returns the turn it ends.
@@ -196,8 +234,11 @@ class Rota:
         if self._holder is member:
             self._holder = None
         member.starting = member.starting and member.turn is None
-        member.since, member.fresh = now, member.starting
-        return member.end(self.gpu, now, Why.EXPIRED, closing)
+        # A guest that worked too long has woken up, and waits from now on.
+        member.since, member.fresh = now, member.starting or member.guest
+        turn = member.end(self.gpu, now, Why.EXPIRED, closing)
+        member.count(turn, self.rules.burst)
+        return turn
 
     def refused(self, client: str, now: float) -> None:
         """The client's gates would not close and are open again: it runs on, charged."""
@@ -232,18 +273,22 @@ class Rota:
         `now` where that depends on more than the end of the holder's slice.
         """
         holder = self._holder
-        others = [m for m in self if m is not holder and (m.wanting or m.open or m.starting)]
+        others = [m for m in self if m is not holder and m.is_about]
         if not others:
             return math.inf
         if holder is None or holder.turn is None or self._coming or not holder.wanting:
             return now
-        moved = (m.open or m.fresh or m.parked or m.starting or m.spared > now for m in others)
+        guests = [m.since + self.rules.burst for m in others if m.guest and not m.draining]
+        moved = (m.fresh or m.parked or m.starting or m.spared > now for m in others if not m.guest)
         if holder.draining or holder.starting or holder.spared > now or any(moved):
             return now
-        return holder.turn.start + order.slice_of(self.rules, holder, self)
+        if any(m.open and (m.draining or not m.guest) for m in others):
+            return now
+        return min([holder.turn.start + order.slice_of(self.rules, holder, self), *guests])
 
     def strays(self, now: float) -> list[str]:
         """The clients whose gates are open though it is not their turn: close them."""
+        self._advance(now)
         return [
             member.client
             for member in self
@@ -252,6 +297,7 @@ class Rota:
             and not member.draining
             and member.spared <= now
             and member.client != self._coming
+            and not (member.guest and self._is_fine(member))
         ]
 
     def welcomes(self, client: str, now: float) -> Welcome:
@@ -289,11 +335,27 @@ class Rota:
             member
             for member in self
             if member is not self._holder
-            and not (member.open and (self._holder or member.draining))
+            and not (member.open and self._is_barred(member))
             and member.client not in without
             and (member.wanting or len(self) == 1)
         ]
         return min(waiting, key=self._rank, default=None)
+
+    def _is_barred(self, member: Member) -> bool:
+        """Whether one whose gates are open has to close them before it is in line.
+
+        Not a guest that works while the holder does not: it has the GPU to itself.
+        """
+        if member.draining or self._holder is None:
+            return member.draining
+        return self._holder.wanting or not member.guest
+
+    def _is_fine(self, member: Member) -> bool:
+        """Its gates may be open though it is not its turn: it works for moments, within its share."""
+        if member.wanting and self._now - member.since > self.rules.burst:
+            return False
+        ahead = self.rules.grain / member.size
+        return self.rules.burst > 0 and member.virtual <= self._virtual + ahead
 
     def _rank(self, member: Member) -> tuple[bool, float, float, int]:
         """The order of those who wait: by virtual time, the longest wait first among equals.

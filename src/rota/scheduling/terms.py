@@ -58,12 +58,15 @@ class Rules:
         minimum: the shortest, before a wake-up may preempt it.
         start_limit: the longest that a starting process may hold the turn.
         patience: how long a client whose gate would not close is left alone before the next try.
+        burst: the longest that a client may work beside the holder; 0: no client may. One whose
+            last turns were all shorter is left with its gates open when it yields.
     """
 
     quantum: float = 0.1
     minimum: float = 0.005
     start_limit: float = 1.0
     patience: float = 0.5
+    burst: float = 0.008
 
     @property
     def grain(self) -> float:
