@@ -28,7 +28,7 @@ from rota.gpu.health import Change, HealthTracker, XidFilter
 from rota.model import Inventory
 
 if TYPE_CHECKING:
-    from rota.agent.turns import Turns
+    from rota.agent.turns import Turns, Wish
     from rota.kubelet.manager import PluginManager
 
 RETRY_GPU = 10.0
@@ -77,9 +77,12 @@ class Agent:
             self._log.info("starting", node=self._settings.node, pid=os.getpid())
             if self._settings.config is not None:
                 self._watch = ConfigWatch(self._settings.config)
-            loaded = config.read(self._settings)
+            await self._prepare(stack)
             if self._settings.listen:
                 self._tell(stack)
+            loaded = await self._first()
+            if loaded is None:
+                return
             hardware = await self._open(loaded)
             if hardware is None:
                 return
@@ -115,6 +118,25 @@ class Agent:
                 for s in statuses
             ],
         }  # fmt: skip
+
+    async def _prepare(self, stack: AsyncExitStack) -> None:
+        """Make what the config is read from; a file needs nothing."""
+
+    async def _first(self) -> Loaded | None:
+        """The config to begin with; None when stopped before there is one.
+
+        Raises:
+            ConfigRefused: it cannot be read.
+        """
+        return self._read()
+
+    def _read(self) -> Loaded:
+        """The config as it is now.
+
+        Raises:
+            ConfigRefused: it cannot be read.
+        """
+        return config.read(self._settings)
 
     def _tell(self, stack: AsyncExitStack) -> None:
         """Serve status over HTTP; its imports are paid only by those who ask for it."""
@@ -165,7 +187,7 @@ class Agent:
             self._log.warning("the GPU is emulated", gpus=len(self._inventory.gpus))
         await self._connect(stack, hardware)
         self._turns = self._make_turns(hardware)
-        await self._apply(loaded)
+        await self._apply_first(loaded)
 
     def _only(self) -> AbstractContextManager[None]:
         return only_agent(self._settings.kubelet_dir)
@@ -221,8 +243,15 @@ class Agent:
             emulated=self._settings.emulated_gpu if self._inventory.emulated else None,
             log=self._log,
             lister=lambda: list_pods(self._settings.pod_resources),
+            wishes=self._wish,
             spawn=not self._settings.gatekeeper_elsewhere,
         )
+
+    def _wish(self, client: str) -> Wish:
+        """What a client was given besides its replicas: nothing that this agent could know."""
+        from rota.agent.turns import Wish
+
+        return Wish()
 
     async def _until_stopped(self, hardware: Hardware) -> None:
         door, tracker, watch, turns = hardware.door, self._tracker, self._watch, self._turns
@@ -263,13 +292,27 @@ class Agent:
     async def _try(self) -> None:
         """Read the config again, and serve it if it can be served."""
         try:
-            await self._apply(config.read(self._settings))
+            await self._apply(self._read())
         except ConfigRefused as error:
-            self._refused += 1
-            self._refused_now = error.what
-            for finding in error.findings:
-                log_finding(self._log, finding)
-            self._log.error("config refused; the last good one stays", refused=self._refused)
+            self._refuse(error)
+
+    def _refuse(self, error: ConfigRefused) -> None:
+        self._refused += 1
+        self._refused_now = error.what
+        for finding in error.findings:
+            log_finding(self._log, finding)
+        self._log.error("config refused; the last good one stays", refused=self._refused)
+
+    async def _apply_first(self, loaded: Loaded) -> None:
+        """Serve for the first time.
+
+        Raises:
+            ConfigRefused: it does not fit this node.
+        """
+        await self._apply(loaded)
+
+    def _now_served(self, served: Served) -> None:
+        """A config is served from now on."""
 
     async def _apply(self, loaded: Loaded) -> None:
         served = config.fit(loaded, self._inventory, str(self._settings.config or ""))
@@ -282,6 +325,7 @@ class Agent:
         self._generation += 1
         names = {resource.name: len(resource.replicas) for resource in served.plan.resources}
         self._log.info("config served", generation=self._generation, replicas=names)
+        self._now_served(served)
 
     def _pass_on(self, change: Change) -> None:
         assert self._manager is not None

@@ -40,10 +40,12 @@ class Wish:
     Attributes:
         weight: a factor on its share.
         priority: its class.
+        ending: it is being ended: its gates are opened at once, and stay open.
     """
 
     weight: float = 1.0
     priority: Priority = Priority.STANDARD
+    ending: bool = False
 
 
 Wishes = Callable[[str], Wish]
@@ -101,7 +103,7 @@ def _client(id_: str, parts: Sequence[ClientOnGpu], order: Order, wish: Wish) ->
     keys = coming.union(*(part.processes for part in parts))
     share = {p.gpu: Share(len(p.replicas), wish.weight, wish.priority) for p in parts}
     why = _why(keys, share, order)
-    return ClientSpec(id_, share, _processes(keys), _processes(coming), ungated=why)
+    return ClientSpec(id_, share, _processes(keys), _processes(coming), wish.ending, why)
 
 
 def _strangers(unmanaged: Iterable[Unmanaged], order: Order) -> list[ClientSpec]:
@@ -186,6 +188,16 @@ class Turns:
         problem = self._supervisor.problem
         return {gpu: why or problem for gpu, why in self._order.reasons.items()}
 
+    @property
+    def reasons(self) -> Mapping[str, str]:
+        """GPU → why its programs cannot take turns whatever the config says; empty if they can."""
+        return self._order.reasons
+
+    @property
+    def gates_unmanaged(self) -> bool:
+        """Whether the config wants processes without a replica gated."""
+        return self._order.settings.unmanaged == "gate"
+
     def configure(self, settings: TurnSettings) -> None:
         """Quantum, mode and the like, from now on."""
         self._order = Order(settings, self._order.reasons)
@@ -194,6 +206,10 @@ class Turns:
     def wake(self) -> None:
         """A job came or went, or its wish changed."""
         self._watch.wake()
+        self.retell()
+
+    def retell(self) -> None:
+        """A wish changed: the gatekeeper hears of it at once."""
         self._tell(self._watch.picture)
 
     async def state(self) -> dict[str, Any]:

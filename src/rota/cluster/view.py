@@ -1,0 +1,52 @@
+"""What is known of the node and of the ConfigMap, as two watches tell it."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from typing import TypeAlias
+
+from rota.cluster.door import Change, Object, labels_of, metadata
+from rota.cluster.events import Ref, object_ref
+
+Labels: TypeAlias = Mapping[str, str]
+
+
+class One:
+    """The one object of a view; `thing` is None while there is none, or it is not known yet."""
+
+    def __init__(self, changed: Callable[[Object | None], None]) -> None:
+        self._changed = changed
+        self.thing: Object | None = None
+        self.known = False
+
+    def replaced(self, objects: Sequence[Object]) -> None:
+        """It is the only one, or there is none."""
+        self._set(objects[0] if objects else None)
+
+    def changed(self, change: Change) -> None:
+        """It changed."""
+        self._set(None if change.what == "DELETED" else change.object)
+
+    def _set(self, thing: Object | None) -> None:
+        self.known, self.thing = True, thing
+        self._changed(thing)
+
+
+def data_of(config_map: Object | None) -> dict[str, str] | None:
+    """The texts of a ConfigMap; None where there is none."""
+    if config_map is None:
+        return None
+    return {str(key): str(text) for key, text in (config_map.get("data") or {}).items()}
+
+
+def ref_of(config_map: Object | None, namespace: str, name: str) -> Ref:
+    """The ConfigMap for an Event, also where it is not there."""
+    return object_ref("ConfigMap", config_map) if config_map else Ref("ConfigMap", name, namespace)
+
+
+def version_of(thing: Object | None) -> str:
+    """Its resourceVersion; empty where there is none."""
+    return str(metadata(thing).get("resourceVersion", "")) if thing else ""
+
+
+__all__ = ["One", "data_of", "labels_of", "ref_of", "version_of"]
