@@ -248,6 +248,37 @@ async def test_an_allocation_is_seen_at_once_by_whoever_says_that_there_is_one(
     assert kubelet.asked == 2
 
 
+async def test_while_nobody_holds_a_replica_it_looks_seldom_until_one_is_given_out(
+    door: Callable[..., FakeDoor],
+    kubelet: FakeKubelet,
+    start: Start,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(watch, "VACANT", 3600.0)
+    watched = await start(door(a=[]), lister=kubelet.list)
+    await watched.until(lambda: watched.watch._period() == 3600.0)
+    asked = watched.door.asked
+    watched.watch.expect()
+    await watched.until(lambda: watched.door.asked >= asked + 3)
+    monkeypatch.setattr(watch, "EXPECTED", 0.0)
+    kubelet.allocations = [HELD]
+    watched.watch.wake()
+    await watched.until(lambda: watched.processes == {"ml/train/main": []})
+    await watched.looks(2)
+
+
+async def test_a_kubelet_that_says_nothing_leaves_no_gpu_unwatched(
+    door: Callable[..., FakeDoor],
+    kubelet: FakeKubelet,
+    start: Start,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(watch, "VACANT", 3600.0)
+    kubelet.refuses = True
+    watched = await start(door(a=[]), lister=kubelet.list)
+    await watched.looks(3)
+
+
 async def test_a_local_job_is_a_client_from_the_moment_that_it_is_known(
     proc: FakeProc, door: Callable[..., FakeDoor], start: Start
 ) -> None:

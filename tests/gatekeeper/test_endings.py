@@ -17,6 +17,7 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
+from rota.gatekeeper import supervisor as module
 from rota.gatekeeper.client import ask
 from rota.gatekeeper.messages import ClientSpec, Node, Settings, encode, node_message
 from rota.gatekeeper.supervisor import Supervisor
@@ -93,6 +94,18 @@ async def test_a_killed_gatekeeper_is_replaced_and_all_programs_run_on(
         await all_served(node, until)
     await until(node.all_open)
     assert node.journal() == []
+
+
+async def test_a_gatekeeper_that_nothing_is_asked_of_is_missed_at_once(
+    node: EmulatedNode, short: Rules, until: Until, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(module, "CALM", 3600.0)
+    (program,) = await node.run(BUSY)
+    async with node.supervised(*clients_of(node, [program]), rules=short) as supervisor:
+        await until(lambda: supervisor.pid, "a gatekeeper")
+        assert supervisor.pid
+        os.kill(supervisor.pid, signal.SIGKILL)
+        await until(lambda: supervisor.pid and supervisor.starts == 2, "another gatekeeper")
 
 
 async def test_a_gatekeeper_that_hangs_is_killed_and_replaced(

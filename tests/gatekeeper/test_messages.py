@@ -46,6 +46,17 @@ def test_a_node_arrives_as_it_was_told() -> None:
     assert parse_node(decode(encode(node_message(NODE)))) == NODE
 
 
+@pytest.mark.parametrize(
+    ("gpus", "contended"),
+    [([], False), ([["A", "B"]], False), ([["A"], ["B"]], False), ([["A"], ["B", "A"]], True)],
+)
+def test_a_node_is_contended_where_two_clients_have_one_gpu(
+    gpus: list[list[str]], contended: bool
+) -> None:
+    clients = [ClientSpec(str(n), dict.fromkeys(of, Share())) for n, of in enumerate(gpus)]
+    assert Node(clients=tuple(clients)).contended is contended
+
+
 def test_a_turn_arrives_as_it_was() -> None:
     turn = Turn("a", "GPU-1", 1.0, 2.0, Why.PREEMPTED, 0.1, 0.2, 0.9)
     assert parse_turn(decode(encode(turn_message(turn)))) == turn

@@ -41,6 +41,8 @@ class Host:
         return {"said": message, "padding": "x" * int(message.get("long", 0))}
 
     def end(self) -> None:
+        if self._end:
+            return
         self._end = True
         self._thread.join()
         self.server.close()
@@ -120,6 +122,25 @@ async def test_whoever_stops_waiting_for_an_answer_leaves_the_next_one_right(hos
         await waiting
     assert (await control.ask({"op": "second"}))["said"] == {"op": "second"}
     control.close()
+    control.close()
+
+
+async def test_the_gatekeepers_end_is_told_at_once_though_nobody_asks(host: Host) -> None:
+    lost = asyncio.Event()
+    control = await Control.connect(host.runtime, lost.set)
+    assert (await control.ask({"op": "hello"}))["said"] == {"op": "hello"}
+    await asyncio.to_thread(host.end)
+    async with asyncio.timeout(30):
+        await lost.wait()
+    with pytest.raises(NoGatekeeper):
+        await control.ask({"op": "hello"})
+    control.close()
+
+
+async def test_questions_side_by_side_get_each_its_own_answer(host: Host) -> None:
+    control = await Control.connect(host.runtime)
+    answers = await asyncio.gather(*(control.ask({"op": str(n)}) for n in range(50)))
+    assert [answer["said"]["op"] for answer in answers] == [str(n) for n in range(50)]
     control.close()
 
 

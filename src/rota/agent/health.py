@@ -15,9 +15,9 @@ from rota.errors import GpuError
 from rota.gpu.doors import InventoryDoor
 from rota.gpu.health import Change, HealthTracker
 
-WAIT = 0.5
-"""Seconds that one question for an error may wait; an error that comes ends it at once. It cannot
-be interrupted, so this is also how long an agent that ends may have to wait for it."""
+WAIT = 5.0
+"""Seconds that one question for an error may wait; an error that comes ends it at once, and so does
+the end of the door."""
 
 LOOK = 5.0
 """Seconds between questions whether the driver asks for recovery."""

@@ -212,6 +212,10 @@ class Turns:
         """A wish changed: the gatekeeper hears of it at once."""
         self._tell(self._watch.picture)
 
+    def expect(self) -> None:
+        """A replica was given out: its holder may come at any moment."""
+        self._watch.expect()
+
     async def state(self) -> dict[str, Any]:
         """The gatekeeper's state. NoGatekeeper if there is none."""
         return await self._supervisor.state()

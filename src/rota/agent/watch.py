@@ -35,7 +35,10 @@ def stamp(path: Path) -> Stamp:
     """What tells one state of a file, or of all files of a folder, from the next."""
     if not path.is_dir():
         return tuple(_stamp_of(path.name, path))
-    files = sorted(file for file in path.iterdir() if not file.name.startswith(".."))
+    try:
+        files = sorted(file for file in path.iterdir() if not file.name.startswith(".."))
+    except OSError:
+        return ()
     return tuple(part for file in files for part in _stamp_of(file.name, file))
 
 
@@ -72,8 +75,13 @@ class ConfigWatch:
         A file that goes away is a change too: whoever reads it then says so.
         """
         stirred = asyncio.Event()
+
+        def look() -> None:
+            if stamp(self._path) != self._served:
+                stirred.set()
+
         folder = self._path if self._path.is_dir() else self._path.parent
-        watch = FolderWatch(folder, stirred.set, writes=True, look=LOOK)
+        watch = FolderWatch(folder, look, writes=True, look=LOOK)
         watch.start()
         try:
             while True:

@@ -1,8 +1,9 @@
 """Keeps the picture of who is on the GPUs, and says when it changes.
 
-Some ten times a second the driver is asked for its processes (0.1 ms a GPU), the kubelet only when
-a process comes that no answer of it explains, and every ten seconds. Looking has a thread, and
-asking the kubelet a task of its own: a kubelet that hangs delays no newcomer.
+Some ten times a second the driver is asked for its processes (0.1 ms a GPU), less often where
+nobody can come whom it would concern; the kubelet only when a process comes that no answer of it
+explains, and every ten seconds. Looking has a thread, and asking the kubelet a task of its own: a
+kubelet that hangs delays no newcomer.
 """
 
 from __future__ import annotations
@@ -22,14 +23,21 @@ from rota.clients.sightings import Look, Sightings
 from rota.errors import KubeletError
 from rota.kubelet.pod_resources import PodAllocation
 
+RELIST = 10.0
+"""Seconds after which the kubelet is asked although nothing calls for it."""
+
 PERIOD = 0.09
 """Seconds from look to look: with the look itself, a newcomer is found within 100 ms."""
 
 EMPTY = 0.5
 """The same while no process is on any GPU: the first one has nobody to take turns with."""
 
-RELIST = 10.0
-"""Seconds after which the kubelet is asked although nothing calls for it."""
+VACANT = 2.0
+"""The same while nobody holds a replica either, so nobody is to come who would take turns."""
+
+EXPECTED = 2 * RELIST
+"""Seconds for which somebody is expected after a replica was given out: by then the kubelet says
+who holds it."""
 
 RETRY = 0.5
 """Seconds between two questions about the same newcomer."""
@@ -79,6 +87,7 @@ class ClientWatch:
         self._asked_at = float("-inf")
         self._asked_for: frozenset[ProcessKey] = _NOBODY
         self._answered = False
+        self._expected = float("-inf")
 
     @property
     def picture(self) -> Picture:
@@ -89,6 +98,13 @@ class ClientWatch:
         """Look now, and ask the kubelet: something was allocated, or a job came or went."""
         self._asked_at = float("-inf")
         self._wake.set()
+
+    def expect(self) -> None:
+        """A replica was given out: its holder may come at any moment. Cheap, however often."""
+        vacant = self._period() == VACANT
+        self._expected = self._clock()
+        if vacant:
+            self._wake.set()
 
     async def run(self) -> None:
         """Watch for ever. What `changed` raises ends it; it may be run again."""
@@ -106,8 +122,12 @@ class ClientWatch:
                 await asyncio.gather(self._asking, return_exceptions=True)
 
     def _period(self) -> float:
-        seen = any(one.processes or one.starting for one in self._picture.clients)
-        return PERIOD if seen or self._picture.unmanaged else EMPTY
+        picture = self._picture
+        if picture.unmanaged or any(one.processes or one.starting for one in picture.clients):
+            return PERIOD
+        told = self._answered or self._lister is None
+        expected = self._clock() - self._expected < EXPECTED
+        return EMPTY if picture.clients or expected or not told else VACANT
 
     async def _look(self) -> None:
         jobs = tuple(self._jobs())

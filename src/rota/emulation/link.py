@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import threading
+from contextlib import suppress
 from pathlib import Path
-from socket import MSG_DONTWAIT, MSG_PEEK, socket
+from socket import MSG_DONTWAIT, MSG_PEEK, SHUT_RDWR, socket
 from typing import Any
 
 from rota.emulation import layout, wire
@@ -71,7 +72,9 @@ class Link:
             return False
 
     def close(self) -> None:
-        """Leave. Twice is once."""
+        """Leave, and wake whoever waits for something to come. Twice is once."""
+        with suppress(OSError):
+            self._socket.shutdown(SHUT_RDWR)
         self._socket.close()
 
     def _send(self, message: wire.Message, descriptor: int | None) -> None:

@@ -81,6 +81,16 @@ class Node:
     settings: Settings = field(default_factory=Settings)
     clients: tuple[ClientSpec, ...] = ()
 
+    @property
+    def contended(self) -> bool:
+        """Some GPU has more than one client. Where none has, no gate is closed."""
+        seen: set[str] = set()
+        for client in self.clients:
+            if not seen.isdisjoint(client.shares):
+                return True
+            seen.update(client.shares)
+        return False
+
 
 def encode(message: dict[str, Any]) -> bytes:
     """One message as one line."""

@@ -32,7 +32,8 @@ from rota.gpu.demand import ProcessDemand
 from rota.gpu.doors import GateDoor
 
 SILENCE = 1.2
-"""Seconds without a word from the agent after which every gate is opened."""
+"""Seconds without a word from the agent after which every gate is opened. Where no GPU has more
+than one client no gate is closed, and the agent need not say that it is there."""
 
 FAREWELL = 1.5
 """Seconds that opening all gates may take at the end."""
@@ -114,7 +115,7 @@ class Gatekeeper:
 
     def _mind_agent(self, now: float) -> None:
         """Whoever dies, the survivor opens every gate at once."""
-        if self._agent and now - self._heard > SILENCE:
+        if self._agent and self._node.contended and now - self._heard > SILENCE:
             self._conductor.turn_off(LOST_AGENT, now)
             self._agent = None
         if not self._agent and self._linger and now - self._heard > self._linger:
@@ -160,8 +161,8 @@ class Gatekeeper:
 
     def _gone(self, peer: Peer) -> None:
         if peer is self._agent:
-            self._agent = None
-            self._conductor.turn_off(LOST_AGENT, time.monotonic())
+            self._agent, self._heard = None, time.monotonic()
+            self._conductor.turn_off(LOST_AGENT, self._heard)
 
     def _turns(self, message: dict[str, Any]) -> dict[str, Any]:
         since = message.get("since", 0)

@@ -28,11 +28,18 @@ from rota.scheduling.log import Turn
 BEAT = 0.2
 """Seconds between two beats, and between two looks whether one was answered."""
 
+CALM = 5.0
+"""Seconds between two beats while no GPU has more than one client: nobody can be stuck then, since
+no gate is closed. That a gatekeeper has ended is known at once in any case, by its connection."""
+
 MISSED = 6
 """Looks in a row without an answer after which the gatekeeper hangs."""
 
 LINGER = 10.0
 """Seconds that a gatekeeper which we started lives on without us."""
+
+FAREWELL = 5.0
+"""Seconds that a gatekeeper which has hung up has to end. It opens every gate before that."""
 
 _LATER = 0.05
 _BACK_OFF = 2.0
@@ -108,15 +115,18 @@ class Supervisor:
     async def _reach(self) -> Control:
         """Connect, and start it first if that is ours to do and nobody is there."""
         with suppress(NoGatekeeper):
-            return await Control.connect(self._runtime)
+            return await self._connect()
         if not self._spawn:
             raise no_gatekeeper(self._runtime)
         self._child = self._start()
         while self._child.poll() is None:
             with suppress(NoGatekeeper):
-                return await Control.connect(self._runtime)
+                return await self._connect()
             await asyncio.sleep(_LATER)
         raise NoGatekeeper("the gatekeeper ended at once", where=str(self._runtime))
+
+    async def _connect(self) -> Control:
+        return await Control.connect(self._runtime, self._changed.set)
 
     def _start(self) -> subprocess.Popen[bytes]:
         emulated = ["--emulated", str(self._emulated)] if self._emulated else []
@@ -137,14 +147,15 @@ class Supervisor:
             if not await _answered(control.ask(message)):
                 raise NoGatekeeper("the gatekeeper hangs", where=str(self._runtime))
             with suppress(TimeoutError):
-                async with asyncio.timeout(BEAT):  # wait_for may lose a cancellation (Python 3.11)
+                rest = BEAT if self._node.contended else CALM
+                async with asyncio.timeout(rest):  # wait_for may lose a cancellation (Python 3.11)
                     await self._changed.wait()
 
     async def _bury(self) -> None:
-        """Kill what is left of it, and open every gate."""
+        """Wait for its end if it has hung up, kill it if it hangs, and open every gate."""
         control, self._control = self._control, None
         if control:
-            control.signal(signal.SIGKILL)
+            await asyncio.to_thread(control.see_off, FAREWELL if control.gone else 0.0)
             control.close()
         await asyncio.to_thread(self._bury_child)
         await asyncio.to_thread(self._open_all)

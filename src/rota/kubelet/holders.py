@@ -33,6 +33,7 @@ class Holders:
         log: for the moment when the kubelet's word is lost or found again.
         timeout: seconds that the question may take.
         clock: monotonic seconds.
+        heard: called after every allocation.
     """
 
     def __init__(
@@ -42,17 +43,20 @@ class Holders:
         *,
         timeout: float = 1.0,
         clock: Callable[[], float] = time.monotonic,
+        heard: Callable[[], None] = lambda: None,
     ) -> None:
         self._in_use = in_use
         self._log = log
         self._timeout = timeout
         self._clock = clock
+        self._heard = heard
         self._given: defaultdict[str, dict[str, float]] = defaultdict(dict)
         self._answered = True
 
     def given(self, resource: str, ids: Iterable[str]) -> None:
         """Note an allocation of ours."""
         self._given[resource].update(dict.fromkeys(ids, self._clock()))
+        self._heard()
 
     async def held(self) -> Mapping[str, frozenset[str]]:
         """Resource → ids that pods hold, as well as can be known now. Never raises."""

@@ -62,6 +62,7 @@ class PluginManager:
         cdi_folder: where the CDI spec goes, under a strategy that uses one.
         host: where this process sees the host's `/`.
         log: structured; by default structlog's own.
+        allocated: called, in the event loop, after every allocation.
     """
 
     def __init__(
@@ -73,13 +74,14 @@ class PluginManager:
         cdi_folder: Path = cdi.CDI_FOLDER,
         host: Path = Path("/"),
         log: structlog.typing.FilteringBoundLogger | None = None,
+        allocated: Callable[[], None] = lambda: None,
     ) -> None:
         self._folder = folder
         self._extra_env = dict(extra_env or {})
         self._cdi_folder = cdi_folder
         self._host = host
         self._log = log or structlog.get_logger("rota.kubelet")
-        self._holders = Holders(in_use, self._log)
+        self._holders = Holders(in_use, self._log, heard=allocated)
         self._held: Mapping[str, frozenset[str]] = {}
         self._ailing: dict[str, str] = {}
         self._plugins: dict[str, ResourcePlugin] = {}

@@ -145,8 +145,19 @@ class ResourcePlugin:
             self._log.info("replicas changed", healthy=well, unhealthy=sick, draining=draining)
 
     def look(self) -> None:
-        """Something may have changed in the kubelet's folder."""
-        self._wake.set()
+        """Something may have changed in the kubelet's folder; the task wakes if it concerns us."""
+        if not self._settled():
+            self._wake.set()
+
+    def _settled(self) -> bool:
+        """We are served, and the kubelet that is there, if there is one, knows us."""
+        serving = self._serving
+        return (
+            serving is not None
+            and self._fault is None
+            and sockets.identity(self.public) == serving.identity
+            and sockets.identity(self._kubelet) == self._known_to
+        )
 
     def allocated(self, ids: Iterable[str]) -> None:
         """Note an allocation (the servicer calls this)."""

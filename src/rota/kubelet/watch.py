@@ -78,8 +78,10 @@ class FolderWatch:
 
     def _look(self) -> None:
         self._follow()
+        loop = asyncio.get_running_loop()
         period = QUICK_LOOK if self._watched is None else self._slow_look
-        self._timer = asyncio.get_running_loop().call_later(period, self._look)
+        # All who look once a second do so at the same moment: waking up costs most of a look.
+        self._timer = loop.call_at((loop.time() // period + 1) * period, self._look)
         self._changed()
 
     def _follow(self) -> None:
