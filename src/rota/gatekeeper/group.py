@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import enum
 from collections.abc import Iterable, Iterator
+from dataclasses import dataclass
 
 from rota.gatekeeper.gate import Gate, Result
 from rota.gatekeeper.journal import Process
@@ -41,6 +42,19 @@ class Outcome(enum.Enum):
     REFUSED = "refused"  # part of it would not close: all are being opened again
 
 
+@dataclass(slots=True)
+class Tally:
+    """How often something was done, and how many seconds that took in all."""
+
+    count: int = 0
+    seconds: float = 0.0
+
+    def add(self, seconds: float) -> None:
+        """Once more."""
+        self.count += 1
+        self.seconds += seconds
+
+
 class Group:
     """The gates of one client.
 
@@ -51,6 +65,9 @@ class Group:
         ungated: why they stay open whoever's turn it is; empty if they do not.
         took: how long the last closing took, in seconds.
         steady: every gate is as it should be; nothing to do until something happens.
+        openings: how often all its gates were opened, and how long that took.
+        closings: likewise.
+        failures: how often they would not close, or open.
     """
 
     def __init__(self, spec: ClientSpec) -> None:
@@ -60,6 +77,7 @@ class Group:
         self.ungated = ""
         self.took = 0.0
         self.steady = False
+        self.openings, self.closings, self.failures = Tally(), Tally(), 0
         self._gates: dict[Process, Gate] = {}
         self._failures = 0
         self._busy = False
@@ -153,12 +171,14 @@ class Group:
             return self._refuse("would not drain in time" if self._busy else "hang", now, settings)
         if self.settled(now):
             self.took, self.state, self.since = now - self.since, State.CLOSED, now
+            self.closings.add(self.took)
             self._failures = 0
             return Outcome.REACHED
         return None
 
     def _opening(self, now: float) -> Outcome | None:
         if self.settled(now):
+            self.openings.add(now - self.since)
             self.state, self.since = State.OPEN, now
             return Outcome.REACHED
         if now - self.since > OPENING:
@@ -170,8 +190,11 @@ class Group:
         self.state, self.since, self._busy = State.OPENING, now, False
         if self._failures >= settings.attempts:
             self._fail(f"its gates {why}, {self._failures} times in a row", now)
+        else:
+            self.failures += 1
         return Outcome.REFUSED
 
     def _fail(self, why: str, now: float) -> None:
+        self.failures += 1
         self.ungated = self.ungated or why
         self.open(now)
