@@ -7,6 +7,8 @@ from pathlib import Path
 
 from rota.emulation import layout
 from rota.emulation.link import Link
+from rota.emulation.vitals import vitals
+from rota.gpu.vitals import Vitals
 from rota.model import GpuMemory, GpuProcess, HealthEvent, Inventory
 
 
@@ -41,6 +43,10 @@ class EmulatedInventory:
         """The part of the last second in which a kernel ran."""
         return float(self._asks.ask("utilization", device=gpu)["utilization"])
 
+    def vitals(self, gpu: str) -> Vitals:
+        """Made up from how busy it is; see `rota.emulation.vitals`."""
+        return vitals(self.utilization(gpu))
+
     def accounts(self, gpu: str) -> dict[int, float]:
         """Pid → seconds of GPU time it was served so far, also of processes that have ended."""
         answer = self._asks.ask("accounts", device=gpu)
@@ -62,4 +68,5 @@ class EmulatedInventory:
     def close(self) -> None:
         """Leave the engine. Twice is once."""
         self._asks.close()
+        self._events.cut()
         self._events.close()

@@ -17,6 +17,7 @@ from typing import Any, TypeVar
 
 from rota.errors import GpuError
 from rota.gpu.doors import InventoryDoor
+from rota.gpu.vitals import Vitals, vitals_of
 from rota.model import GpuMemory, GpuProcess, HealthEvent, Inventory
 
 T = TypeVar("T")
@@ -52,6 +53,10 @@ class DeadlineInventory:
     def utilization(self, gpu: str) -> float:
         """As the door's."""
         return self._query("utilization", lambda: self._door.utilization(gpu))
+
+    def vitals(self, gpu: str) -> Vitals:
+        """As the door's; nothing, if it reads no sensors."""
+        return self._query("vitals", lambda: vitals_of(self._door, gpu))
 
     def accounts(self, gpu: str) -> Mapping[int, float]:
         """As the door's."""

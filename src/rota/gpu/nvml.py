@@ -17,6 +17,8 @@ from rota.gpu.accounts import Ledger, Sample
 from rota.gpu.binding import Binding, NvmlFault
 from rota.gpu.events import Events
 from rota.gpu.survey import Say, memory, survey
+from rota.gpu.vitals import Vitals
+from rota.gpu.vitals import read as read_vitals
 from rota.model import GpuMemory, GpuProcess, HealthEvent, Inventory
 
 T = TypeVar("T")
@@ -76,6 +78,10 @@ class NvmlInventory:
     def utilization(self, gpu: str) -> float:
         """The part of NVML's last sample period (up to a second) in which a kernel ran."""
         return self._ask(lambda binding: _utilization(binding, gpu))
+
+    def vitals(self, gpu: str) -> Vitals:
+        """What the GPU's sensors say; a sensor that it lacks says None."""
+        return self._ask(lambda binding: read_vitals(binding, gpu, _handle(binding, gpu)))
 
     def accounts(self, gpu: str) -> Mapping[int, float]:
         """Pid → seconds of the SMs since the first call; empty where NVML cannot tell (MIG)."""
