@@ -18,8 +18,8 @@ import pytest
 from rota.errors import RotaError
 from rota.gatekeeper import server as module
 from rota.gatekeeper.client import Control, NoGatekeeper, ask
+from rota.gatekeeper.lock import only_gatekeeper
 from rota.gatekeeper.messages import MessageError, encode
-from rota.gatekeeper.process import only_gatekeeper
 from rota.gatekeeper.server import LONGEST, Peer, Server, socket_path
 
 

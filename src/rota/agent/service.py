@@ -80,10 +80,12 @@ class Agent:
             await self._prepare(stack)
             if self._settings.listen:
                 self._tell(stack)
+            looking = self._look_ahead(stack)
             loaded = await self._first()
             if loaded is None:
                 return
-            hardware = await self._open(loaded)
+            self._warm()
+            hardware = await self._open(loaded, looking)
             if hardware is None:
                 return
             stack.callback(hardware.close)
@@ -146,13 +148,23 @@ class Agent:
         stack.callback(server.close)
         self._log.info("status", address=self._settings.listen, port=server.port)
 
-    async def _open(self, loaded: Loaded) -> Hardware | None:
+    def _look_ahead(self, stack: AsyncExitStack) -> asyncio.Task[Hardware]:
+        """Let the driver come up while the config is read and all else is imported."""
+        looking = asyncio.create_task(asyncio.to_thread(self._look))
+
+        async def close() -> None:
+            with suppress(Exception):  # whoever wanted the GPU has heard of it
+                (await looking).close()
+
+        stack.push_async_callback(close)
+        return looking
+
+    async def _open(self, loaded: Loaded, looking: asyncio.Task[Hardware]) -> Hardware | None:
         """The GPUs, as soon as there are any; None when stopped before."""
         told = ""
         while not self._stop.is_set():
             try:
-                opening = asyncio.to_thread(self._look)
-                return (await asyncio.gather(opening, asyncio.to_thread(self._warm)))[0]
+                return await looking
             except GpuError as error:
                 if loaded.config.flags.fail_on_init_error:
                     raise
@@ -161,6 +173,7 @@ class Agent:
                 told = str(error)
             with suppress(TimeoutError):
                 await asyncio.wait_for(self._stop.wait(), RETRY_GPU)
+            looking = asyncio.create_task(asyncio.to_thread(self._look))
         return None
 
     def _look(self) -> Hardware:
@@ -193,8 +206,9 @@ class Agent:
         return only_agent(self._settings.kubelet_dir)
 
     def _warm(self) -> None:
-        """Import what speaks with the kubelet: that takes as long as a driver takes to come up."""
+        """Import what is needed when the driver has come up."""
         importlib.import_module("rota.kubelet.manager")
+        importlib.import_module("rota.agent.turns")
 
     async def _connect(self, stack: AsyncExitStack, hardware: Hardware) -> None:
         """Make what gives replicas to programs; it serves from the first `_serve` on."""
@@ -209,8 +223,13 @@ class Agent:
             extra_env=hardware.environment,
             cdi_folder=self._settings.cdi_dir,
             log=self._log,
+            allocated=self._allocated,
         )
         stack.push_async_callback(self._manager.stop)
+
+    def _allocated(self) -> None:
+        if self._turns:
+            self._turns.expect()
 
     async def _serve(self, served: Served) -> None:
         """Give out what is served now.
@@ -320,7 +339,8 @@ class Agent:
             log_finding(self._log, finding)
         await self._serve(served)
         if self._turns:
-            self._turns.configure(served.config.rota.turns)
+            said = served.config.rota
+            self._turns.configure(said.turns, said.memory, served.plan.resources)
         self._served, self._refused_now = served, ""
         self._generation += 1
         names = {resource.name: len(resource.replicas) for resource in served.plan.resources}

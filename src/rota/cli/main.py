@@ -6,7 +6,6 @@ where errors become sentences and exit codes, once for every command.
 
 from __future__ import annotations
 
-import difflib
 import errno
 import importlib
 import sys
@@ -52,6 +51,8 @@ class _Commands(click.Group):
         try:
             return super().resolve_command(ctx, args)
         except click.UsageError as error:
+            import difflib  # only for those who make mistakes
+
             near = difflib.get_close_matches(args[0], COMMANDS, 1)
             hint = f" Did you mean '{near[0]}'?" if near else ""
             raise click.UsageError(f"{error.message}{hint}", ctx) from None

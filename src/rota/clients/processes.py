@@ -18,7 +18,7 @@ from typing import TypeVar
 from rota.clients import cgroup
 from rota.clients.cgroup import ContainerRef
 from rota.clients.picture import ProcessKey
-from rota.kubelet.embedded.container import CONTAINER_MARK, POD_MARK
+from rota.kubelet.marks import CONTAINER_MARK, POD_MARK
 
 JOB_MARK = "ROTA_JOB"
 """In the environment of every process of a local job: the job's name."""

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import difflib
 from collections.abc import Iterable
 
 from rota.config.findings import Finding, Level, Mark
@@ -43,6 +42,8 @@ class Report:
 
 def nearest(word: str, choices: Iterable[str]) -> str | None:
     """The choice that somebody who wrote `word` most likely meant; None if none is near."""
+    import difflib  # only for those who make mistakes
+
     by_lower = {choice.lower(): choice for choice in choices}
     plain = word.lower().replace("-", "").replace("_", "")[:100]
     close = difflib.get_close_matches(plain, by_lower, n=1, cutoff=0.65)

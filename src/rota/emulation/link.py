@@ -72,10 +72,13 @@ class Link:
             return False
 
     def close(self) -> None:
-        """Leave, and wake whoever waits for something to come. Twice is once."""
+        """Leave. Twice is once."""
+        self._socket.close()
+
+    def cut(self) -> None:
+        """End the connection for everybody who has it, and wake whoever waits for something of it."""
         with suppress(OSError):
             self._socket.shutdown(SHUT_RDWR)
-        self._socket.close()
 
     def _send(self, message: wire.Message, descriptor: int | None) -> None:
         try:

@@ -6,9 +6,7 @@ agent, and when both are killed by whoever starts next.
 
 from __future__ import annotations
 
-import fcntl
 import gc
-import os
 import resource
 import selectors
 import signal
@@ -19,11 +17,11 @@ from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any
 
-from rota.errors import RotaError
 from rota.gatekeeper.conductor import Conductor
 from rota.gatekeeper.gate import MakeDemand
 from rota.gatekeeper.journal import Journal, Process
 from rota.gatekeeper.lanes import Lanes
+from rota.gatekeeper.lock import only_gatekeeper
 from rota.gatekeeper.messages import PAGE, MessageError, Node, parse_node, turn_message
 from rota.gatekeeper.rescue import Rescue
 from rota.gatekeeper.server import Peer, Server
@@ -189,35 +187,6 @@ def run(runtime: Path, gates: GateDoor, linger: float | None = None) -> None:
         gc.collect()
         gc.freeze()
         gatekeeper.run()
-
-
-@contextmanager
-def only_gatekeeper(runtime: Path) -> Iterator[None]:
-    """Hold the runtime folder: the kernel lets go of it however we end.
-
-    Raises:
-        RotaError: another one holds it.
-    """
-    try:
-        runtime.mkdir(mode=0o700, parents=True, exist_ok=True)
-        descriptor = os.open(runtime, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
-    except OSError as error:
-        raise RotaError(
-            f"cannot use the runtime folder: {error.strerror}", where=str(runtime)
-        ) from None
-    try:
-        fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
-    except OSError:
-        os.close(descriptor)
-        raise RotaError(
-            "a gatekeeper runs the turns here already",
-            where=str(runtime),
-            hint="stop it first; two would open each other's gates",
-        ) from None
-    try:
-        yield
-    finally:
-        os.close(descriptor)
 
 
 class _Waker:

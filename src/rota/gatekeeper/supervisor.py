@@ -20,8 +20,8 @@ from rota.errors import RotaError
 from rota.gatekeeper.client import Control, NoGatekeeper, no_gatekeeper
 from rota.gatekeeper.doors import gate_door, let_go
 from rota.gatekeeper.journal import Journal
+from rota.gatekeeper.lock import only_gatekeeper
 from rota.gatekeeper.messages import Node, node_message, parse_turn
-from rota.gatekeeper.process import only_gatekeeper
 from rota.gatekeeper.rescue import Rescue
 from rota.scheduling.log import Turn
 

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import re
 from dataclasses import dataclass
-from importlib import metadata
 from pathlib import Path
 
 from rota.model import Gpu
@@ -100,6 +99,8 @@ def _why_not_here(gpu: Gpu, rights: Rights | None) -> str:
 
 
 def _bindings() -> tuple[int, ...] | None:
+    from importlib import metadata  # costs more than all else here, and few ask
+
     try:
         return _numbers(metadata.version("cuda-bindings"))
     except metadata.PackageNotFoundError:

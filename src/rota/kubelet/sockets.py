@@ -10,7 +10,6 @@ from __future__ import annotations
 import errno
 import os
 import re
-import secrets
 import socket
 from pathlib import Path
 from typing import TypeAlias
@@ -66,7 +65,7 @@ def hidden_name(folder: Path) -> Path:
         raise KubeletError(
             "the kubelet's device plugin folder is not there", where=str(folder), hint=hint
         )
-    return folder / f"{HIDDEN}{secrets.token_hex(4)}"
+    return folder / f"{HIDDEN}{os.urandom(4).hex()}"
 
 
 def sweep(folder: Path) -> None:

@@ -13,14 +13,9 @@ from pathlib import Path
 from typing import Any, BinaryIO
 
 from rota.errors import KubeletError
+from rota.kubelet.marks import CONTAINER_MARK
 
 SHIM = Path(__file__).with_name("shim.py")
-
-POD_MARK = "ROTA_POD_UID"
-"""In the environment of every process of a pod: its uid."""
-
-CONTAINER_MARK = "ROTA_CONTAINER_ID"
-"""In the environment of every process of a container: its id."""
 
 KILLED = 137
 LONGEST_ANSWER = 1 << 16

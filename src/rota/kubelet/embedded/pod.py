@@ -14,8 +14,6 @@ from typing import Any
 
 from rota.errors import KubeletError
 from rota.kubelet.embedded.container import (
-    CONTAINER_MARK,
-    POD_MARK,
     Container,
     Order,
     StartError,
@@ -25,6 +23,7 @@ from rota.kubelet.embedded.events import Journal
 from rota.kubelet.embedded.logs import Logs
 from rota.kubelet.embedded.spec import ContainerSpec, PodSpec, Timing
 from rota.kubelet.embedded.status import ContainerStatus, Phase, PodStatus
+from rota.kubelet.marks import CONTAINER_MARK, POD_MARK
 
 START_FAILED = 128
 

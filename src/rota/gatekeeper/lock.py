@@ -1,0 +1,44 @@
+"""One gatekeeper a node: a lock on the folder that it shares with the agent.
+
+It is a file of its own since the agent takes the lock too, when it opens what a dead gatekeeper
+left closed, and must not import the turns for that.
+"""
+
+from __future__ import annotations
+
+import fcntl
+import os
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+from rota.errors import RotaError
+
+
+@contextmanager
+def only_gatekeeper(runtime: Path) -> Iterator[None]:
+    """Hold the runtime folder: the kernel lets go of it however we end.
+
+    Raises:
+        RotaError: another one holds it.
+    """
+    try:
+        runtime.mkdir(mode=0o700, parents=True, exist_ok=True)
+        descriptor = os.open(runtime, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
+    except OSError as error:
+        raise RotaError(
+            f"cannot use the runtime folder: {error.strerror}", where=str(runtime)
+        ) from None
+    try:
+        fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except OSError:
+        os.close(descriptor)
+        raise RotaError(
+            "a gatekeeper runs the turns here already",
+            where=str(runtime),
+            hint="stop it first; two would open each other's gates",
+        ) from None
+    try:
+        yield
+    finally:
+        os.close(descriptor)
