@@ -55,15 +55,22 @@ class Program:
     def wanting(self) -> bool:
         return self.alive and self.work > 0
 
+    def shares(self, other: Program) -> bool:
+        return bool(set(self.gpus) & set(other.gpus))
+
     def arrive(self) -> None:
         self.alive = self.open = True
         self.script = itertools.cycle(self.bursts)
         self.work, self.thought = next(self.script)
 
-    def run(self, now: float) -> None:
-        """Live through one tick."""
-        if self.open and (self.wanting or self.closes_at is not None):
-            self.had += TICK
+    @property
+    def served(self) -> bool:
+        return self.open and (self.wanting or self.closes_at is not None)
+
+    def run(self, now: float, part: float) -> None:
+        """Live through one tick, with that part of the GPU."""
+        if self.served:
+            self.had += TICK * part
             if self.wanting:
                 self.work = max(0.0, self.work - TICK)
                 self.thinks_until = now + self.thought
@@ -83,10 +90,14 @@ class World:
 
     def tick(self) -> None:
         self.now += TICK
+        others = {
+            one.name: sum(other.served for other in self.programs.values() if other.shares(one))
+            for one in self.programs.values()
+        }
         for program in self.programs.values():
             self.be_born_and_die(program)
             if program.alive:
-                program.run(self.now)
+                program.run(self.now, 1 / max(1, others[program.name]))
                 if program.closes_at is None:
                     self.tell(program)
         self.close_what_is_due()

@@ -16,8 +16,8 @@ TRAINER, SERVER, NOTEBOOK, IDLE, NEWCOMER = "trainer", "server", "notebook", "id
 LONG = 10.0
 """Seconds over which shares by weight are measured: a hundred turns of 100 ms."""
 
-_DISJOINT = 4.0
-"""Seconds that disjoint turns get at most, since a run is to end in minutes."""
+SHARES = 6.0
+"""Seconds over which equal shares are measured: with fewer turns a part of one would count."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -34,7 +34,7 @@ class Part:
 
     role: str = TRAINER
     weight: float = 1.0
-    kernel: float = 0.0005
+    kernel: float = 0.0002
     ahead: int = 10
     pause: float = 0.0
 
@@ -76,8 +76,7 @@ class Scenario:
         """Seconds of one measurement in that mode."""
         if mode not in TURNS:
             return self.seconds
-        turns = self.turns_seconds if mode == OVERLAPPED else min(self.turns_seconds, _DISJOINT)
-        return max(self.seconds, turns)
+        return max(self.seconds, self.turns_seconds)
 
     @property
     def saturating(self) -> bool:
@@ -89,32 +88,37 @@ def _trainers(*weights: float) -> tuple[Part, ...]:
     return tuple(Part(weight=weight) for weight in weights)
 
 
+REQUEST = 0.0005
+"""Seconds of a kernel of those that wait for something, and then queue several."""
+
 _BUSY = Part()
 _IDLE = Part(IDLE, ahead=1, pause=3600.0)
 
 SCENARIOS = (
     Scenario(SOLO, "One program alone", (_BUSY,)),
-    Scenario("two", "2 saturating", _trainers(1, 1)),
-    Scenario("four", "4 saturating", _trainers(1, 1, 1, 1), turns_seconds=4.0),
+    Scenario("two", "2 saturating", _trainers(1, 1), turns_seconds=SHARES),
+    Scenario("four", "4 saturating", _trainers(1, 1, 1, 1), turns_seconds=SHARES),
     Scenario("weights-3-1", "Weights 3:1", _trainers(3, 1), turns_seconds=LONG),
     Scenario("weights-1-2-4", "Weights 1:2:4", _trainers(1, 2, 4), turns_seconds=LONG),
     Scenario(
         "small", "Request of 0.5 ms every 20 ms beside a trainer",
-        (_BUSY, Part(SERVER, ahead=1, pause=0.02)),
+        (_BUSY, Part(SERVER, kernel=REQUEST, ahead=1, pause=0.02)), turns_seconds=4.0,
     ),
     Scenario(
         "large", "Request of 50 ms every 200 ms beside a trainer",
-        (_BUSY, Part(SERVER, ahead=100, pause=0.2)), seconds=3.2,
+        (_BUSY, Part(SERVER, kernel=REQUEST, ahead=100, pause=0.2)), seconds=3.2,
     ),
     Scenario(
         "servers", "Two servers (10 ms every 100 ms) beside a trainer",
-        (_BUSY, *(Part(SERVER, ahead=20, pause=0.1),) * 2),
+        (_BUSY, *(Part(SERVER, kernel=REQUEST, ahead=20, pause=0.1),) * 2),
     ),
     Scenario(
         "notebooks", "Trainer with 3 notebooks (0.2 s of work, 0.6 s of thought)",
-        (_BUSY, *(Part(NOTEBOOK, ahead=400, pause=0.6),) * 3), seconds=3.2,
+        (_BUSY, *(Part(NOTEBOOK, kernel=REQUEST, ahead=400, pause=0.6),) * 3), seconds=3.2,
     ),
-    Scenario("idle", "One busy, three idle", (_BUSY, _IDLE, _IDLE, _IDLE)),
+    Scenario(
+        "idle", "One busy, three idle", (_BUSY, _IDLE, _IDLE, _IDLE), turns_seconds=4.0,
+    ),
     Scenario(
         "ahead", "Launch-ahead 1,000 beside a trainer",
         (_BUSY, Part(kernel=0.0002, ahead=1000)), seconds=3.2,

@@ -22,6 +22,9 @@ HANGS = 0.5
 ATTEMPTS = 3
 """How often a process that appears in a closed client may fail to close."""
 
+FORGET = 0.8
+"""What is left of a long drain in memory after each shorter one."""
+
 OPENING = 2.0
 """Seconds that opening may take."""
 
@@ -64,6 +67,7 @@ class Group:
         since: from when on they have been doing it.
         ungated: why they stay open whoever's turn it is; empty if they do not.
         took: how long the last closing took, in seconds.
+        drain: how long closing may well take again: the longest of late.
         steady: every gate is as it should be; nothing to do until something happens.
         openings: how often all its gates were opened, and how long that took.
         closings: likewise.
@@ -75,7 +79,7 @@ class Group:
         self.state = State.OPEN
         self.since = 0.0
         self.ungated = ""
-        self.took = 0.0
+        self.took = self.drain = 0.0
         self.steady = False
         self.openings, self.closings, self.failures = Tally(), Tally(), 0
         self._gates: dict[Process, Gate] = {}
@@ -173,6 +177,7 @@ class Group:
             self.took, self.state, self.since = now - self.since, State.CLOSED, now
             self.closings.add(self.took)
             self._failures = 0
+            self.drain = max(self.took, self.drain * FORGET)
             return Outcome.REACHED
         return None
 

@@ -19,7 +19,13 @@ WAKING = 0.001
 RESTING = 0.004
 """Between two looks at a closed client that has been idle for a while."""
 
-KNOWN = 0.05
+DOZING = 0.012
+"""The same after it has been idle for longer: half that, at the median, is added to its next start."""
+
+LONG = 2.0
+"""That long."""
+
+KNOWN = 0.048
 """Between two looks at a closed client that is known to wait."""
 
 WATCHED = 0.004
@@ -28,8 +34,11 @@ WATCHED = 0.004
 AGAIN = 0.001
 """From a look at which an open client was asleep to the next: twice asleep is idle."""
 
-BRIEF = 0.01
-"""A client that was last done within this time of its opening is looked at more often for as long."""
+EARLY, LATE = 0.75, 1.5
+"""Within these parts of its last burst after its opening, a client is looked at more closely."""
+
+CLOSELY = 0.0005, 0.05
+"""Between two such looks: seconds at least, and in parts of that burst."""
 
 STEADY = 0.008
 """The same for a holder that was never seen asleep in its last turns: half that at the median."""
@@ -68,7 +77,7 @@ class Watch:
         self._quiet = 0
         self._active = 0.0
         self._looks = 0
-        self._brief = False
+        self._burst = 0.0
         self._was_open = False
         self._full = 0
 
@@ -83,8 +92,9 @@ class Watch:
         if now - group.since < SETTLE:
             self._active, self.next = now, _tick(now, WAKING)
             return None
-        recent = now - self._active < ACTIVE
-        self.next = _tick(now, WAKING if recent else RESTING)
+        idle = now - self._active
+        pace = WAKING if idle < ACTIVE else RESTING if idle < LONG else DOZING
+        self.next = _tick(now, pace)
         return False
 
     def look_open(self, group: Group, now: float, company: Company) -> bool | None:
@@ -102,17 +112,20 @@ class Watch:
         self._quiet += 1
         enough = 1 if company is Company.HOST else QUIET
         if self._quiet < enough:
-            self.next = now + AGAIN if contended else self.next
+            self.next = min(self.next, now + AGAIN) if contended else self.next
             return None
         if self._quiet == enough:
-            self._brief = now - group.since < BRIEF
+            self._burst = now - group.since
         return False
 
     def _again(self, opened: float, now: float, company: Company) -> float:
         """When to look again at a client whose gates have been open for `opened` seconds."""
-        if company is Company.WAITING and self._brief and opened < BRIEF:
-            return now + max(AGAIN / 2, opened / 2)
-        return _tick(now, self._pace(company))
+        usual = _tick(now, self._pace(company))
+        if company is not Company.WAITING or opened > LATE * self._burst:
+            return usual
+        if opened < EARLY * self._burst:
+            return min(usual, now + EARLY * self._burst - opened)
+        return min(usual, now + max(CLOSELY[0], CLOSELY[1] * self._burst))
 
     def _pace(self, company: Company) -> float:
         if company is Company.WAITING:

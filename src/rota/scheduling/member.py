@@ -79,12 +79,16 @@ class Member:
         """How long its turn has lasted, in seconds."""
         return now - self.turn.start if self.turn else 0.0
 
-    def serve(self, seconds: float) -> None:
-        """Charge it for time in which its gates were open and it worked or drained."""
-        if self.open and (self.wanting or self.draining):
-            self.virtual += seconds / self.size
-            if self.turn:
-                self.turn.used += seconds
+    @property
+    def served(self) -> bool:
+        """It has the GPU, or a part of it: its gates are open, and it works or drains."""
+        return self.open and (self.wanting or self.draining)
+
+    def charge(self, seconds: float) -> None:
+        """Charge it for so much of the GPU's time."""
+        self.virtual += seconds / self.size
+        if self.turn:
+            self.turn.used += seconds
 
     def begin(self, now: float) -> None:
         """Its gates are open: its turn begins."""

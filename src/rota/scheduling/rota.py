@@ -396,8 +396,9 @@ class Rota:
         time pays old debts.
         """
         passed, self._now = max(0.0, now - self._now), max(now, self._now)
-        for member in self:
-            member.serve(passed)
+        served = [member for member in self if member.served]
+        for member in served:  # those who are on the GPU at once, the driver slices in equal parts
+            member.charge(passed / len(served))
         active = [member.virtual for member in self if member.active]
         if active:
             self._virtual = max(self._virtual, min(active))
