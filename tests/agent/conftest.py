@@ -10,15 +10,20 @@ import tempfile
 from collections.abc import AsyncIterator, Callable
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import pytest
 
 from rota.agent.logs import make_logger
 from rota.agent.service import Agent
 from rota.agent.settings import Settings
+from rota.cluster.rights import manifests
 from rota.kubelet.embedded import EmbeddedKubelet, PodSpec
 from rota.kubelet.embedded.spec import ContainerSpec
+from tests.cluster.fake import FakeCluster
+
+if TYPE_CHECKING:
+    from tests.agent.world import World
 
 PATIENCE = 20.0
 GPU = "nvidia.com/gpu"
@@ -106,3 +111,22 @@ async def node() -> AsyncIterator[Node]:
             await node.stop()
         await kubelet.stop()
         shutil.rmtree(folder, ignore_errors=True)
+
+
+@pytest.fixture
+async def world(
+    node: Node, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> AsyncIterator[World]:
+    """That node in a cluster whose API server enforces the rights of our manifests."""
+    from tests.agent.world import PLUGIN, World
+
+    monkeypatch.setattr("rota.agent.observer.LOOK", 0.1)
+    cluster = FakeCluster()
+    await cluster.start()
+    cluster.allow_only(manifests("rota", config_name="config", plugin_namespace=PLUGIN.namespace))
+    cluster.store.create("nodes", {"metadata": {"name": "here", "labels": {"zone": "a"}}})
+    monkeypatch.setenv("KUBECONFIG", str(cluster.kubeconfig(tmp_path / "kubeconfig")))
+    yield World(node, cluster)
+    if node.task and not node.task.done():
+        await node.stop()
+    await cluster.stop()

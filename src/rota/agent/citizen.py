@@ -21,7 +21,8 @@ from rota.cluster.labels import FeatureFile, NodeLabels
 from rota.cluster.pace import BURST, EVERY, Pace
 from rota.cluster.pods import PodFacts, Pods
 from rota.cluster.reasons import BAD_ANNOTATION, Reason
-from rota.cluster.restart import WAIT, Restarter, Selector
+from rota.cluster.restart import WAIT, Restarter
+from rota.cluster.selector import Selector
 from rota.cluster.troubles import Troubles
 from rota.cluster.view import One, data_of, ref_of
 

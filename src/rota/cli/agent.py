@@ -21,10 +21,14 @@ from rota.agent.settings import (
     default_node,
     default_run_dir,
 )
+from rota.cli.cluster_options import NAMES as CLUSTER_NAMES
+from rota.cli.cluster_options import cluster_options, cluster_terms
 from rota.cli.local_options import NAMES, local_options, local_terms
 from rota.config.flags import TABLE
+from rota.errors import UsageError
 
 if TYPE_CHECKING:
+    from rota.agent.citizen import Terms
     from rota.agent.local import LocalTerms
     from rota.agent.logs import Logger
     from rota.agent.service import Agent
@@ -86,6 +90,7 @@ def nvidia_flags(function: F) -> F:
     help="`rota gatekeeper` runs in a container of its own; start none.",
 )  # fmt: skip
 @click.option("--with-parent", is_flag=True, hidden=True, help="End when the parent process ends.")
+@cluster_options
 @local_options
 @nvidia_flags
 def command(
@@ -112,11 +117,20 @@ def command(
 
     With --local there is no kubelet: `rota run` asks for replicas over a socket in the agent's own
     folder. Its config, if none is named, is ~/.config/rota/config.yaml or /etc/rota/config.yaml.
+
+    With --cluster or --config-map it takes part in its Kubernetes cluster: as its pod's service
+    account, else as $KUBECONFIG says. Pods may ask for more or less with the annotations
+    rota.dev/weight (0.01 to 100), rota.dev/class (interactive, standard, batch), rota.dev/memory
+    (a size) and rota.dev/paging (auto, never).
     """
     if with_parent:
         end_with_parent()
     folder = kubelet_dir or (kubelet_socket.parent if kubelet_socket else KUBELET_DIR)
     terms = local_terms(local, {name: others.pop(name) for name in NAMES})
+    asked = {name: others.pop(name) for name in CLUSTER_NAMES}
+    citizen = cluster_terms(asked, config_key, local)
+    if citizen and citizen.config_map and config is not None:
+        raise UsageError("names a second config", where="--config-map", hint="leave --config out")
     given = {name: value for name, value in others.items() if value not in (None, ())}
     if local and config is None:
         config = default_config()
@@ -124,7 +138,7 @@ def command(
         config, config_key, given, dict(os.environ), folder, cdi_dir, run_dir, node, listen, emulate,
         gatekeeper_elsewhere,
     )  # fmt: skip
-    sys.exit(asyncio.run(serve(settings, log, log_level, terms)))
+    sys.exit(asyncio.run(serve(settings, log, log_level, terms, citizen)))
 
 
 def end_with_parent() -> None:
@@ -141,6 +155,7 @@ async def serve(
     form: Literal["console", "json"],
     level: str,
     terms: LocalTerms | None = None,
+    citizen: Terms | None = None,
 ) -> int:
     """Run an agent until a signal ends it; the exit code."""
     from rota.agent.config import ConfigRefused
@@ -148,7 +163,7 @@ async def serve(
     from rota.errors import RotaError
 
     log = make_logger(form, level)
-    agent = _agent(settings, log, terms)
+    agent = _agent(settings, log, terms, citizen)
     loop = asyncio.get_running_loop()
     for number in (signal.SIGTERM, signal.SIGINT):
         loop.add_signal_handler(number, agent.stop)
@@ -166,12 +181,18 @@ async def serve(
     return 0
 
 
-def _agent(settings: Settings, log: Logger, terms: LocalTerms | None) -> Agent:
-    """A node's agent, or one for local jobs."""
-    if terms is None:
-        from rota.agent.service import Agent
+def _agent(
+    settings: Settings, log: Logger, local: LocalTerms | None, citizen: Terms | None
+) -> Agent:
+    """One for local jobs, one of a cluster's node, or one of a node alone."""
+    if local is not None:
+        from rota.agent.local import LocalAgent
 
-        return Agent(settings, log)
-    from rota.agent.local import LocalAgent
+        return LocalAgent(settings, log, local)
+    if citizen is not None:
+        from rota.agent.cluster import ClusterAgent
 
-    return LocalAgent(settings, log, terms)
+        return ClusterAgent(settings, log, citizen)
+    from rota.agent.service import Agent
+
+    return Agent(settings, log)

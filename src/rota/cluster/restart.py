@@ -32,6 +32,7 @@ from rota.cluster.pace import LACKING, Backoff, Pace
 from rota.cluster.pods import Name, PodFacts, Pods
 from rota.cluster.reasons import PLUGIN_NOT_BACK, PLUGIN_RESTARTED
 from rota.cluster.rights import LEASE
+from rota.cluster.selector import Selector
 from rota.cluster.troubles import Troubles
 
 WAIT = (20.0, 120.0)
@@ -41,34 +42,6 @@ READY = 300.0
 """Seconds in which the plugin must be ready again; also how long a Lease lasts unrenewed."""
 
 _WHAT = "NVIDIA's plugin is not restarted, and serves what it read last"
-
-
-@dataclass(frozen=True, slots=True)
-class Selector:
-    """Where NVIDIA's plugin's pods are found.
-
-    Attributes:
-        namespace: theirs.
-        label: a label of theirs.
-        value: its value.
-    """
-
-    namespace: str = "gpu-operator"
-    label: str = "app"
-    value: str = "nvidia-device-plugin-daemonset"
-
-    @classmethod
-    def parse(cls, text: str) -> Selector:
-        """`NAMESPACE/LABEL=VALUE`; ValueError for anything else."""
-        namespace, slash, rest = text.partition("/")
-        label, equals, value = rest.rpartition("=")
-        if not (namespace and slash and label and equals and value):
-            raise ValueError(f"'{text}' is not NAMESPACE/LABEL=VALUE")
-        return cls(namespace, label, value)
-
-    def fits(self, namespace: str, labels: Mapping[str, str]) -> bool:
-        """Whether a pod is one of them."""
-        return namespace == self.namespace and labels.get(self.label) == self.value
 
 
 @dataclass(slots=True)

@@ -1,0 +1,68 @@
+"""What pods wish, and what becomes of those that are deleted or did not ask."""
+
+from __future__ import annotations
+
+import asyncio
+
+import pytest
+
+from rota.cluster.annotations import PodWish
+from rota.emulation import driver
+from tests.agent.conftest import sharing
+from tests.agent.world import World, clients, trainer, turns_of
+
+
+async def test_an_annotation_weighs_in_the_measured_shares(world: World) -> None:
+    world.config(any=sharing(4))
+    world.start()
+    await world.node.until_allocatable(4)
+    world.pod(trainer("heavy"), weight="3")
+    world.pod(trainer("light"))
+    used = await turns_of(world, 16)
+    assert 0.65 < used["heavy"] / sum(used.values()) < 0.85
+
+
+async def test_a_bad_annotation_is_told_on_the_pod_and_counts_as_the_default(world: World) -> None:
+    world.config(any=sharing(4))
+    agent = world.start()
+    await world.node.until_allocatable(4)
+    world.pod(trainer("typo"), weight="heavy", clas="batch")
+    (message,) = await world.until(lambda: world.messages("BadAnnotation", "Pod"))
+    assert "rota.dev/weight: 'heavy' is not taken" in message
+    assert "did you mean rota.dev/class?" in message
+    pod = agent.citizen.pod_of("default/typo/main")
+    assert pod
+    assert pod.wish == PodWish()
+
+
+async def test_a_pod_that_is_deleted_has_its_gates_opened_at_once(world: World) -> None:
+    world.config(any=sharing(4))
+    world.start()
+    await world.node.until_allocatable(4)
+    world.pod(trainer("goes"))
+    world.pod(trainer("stays"))
+    await turns_of(world, 4)
+    world.delete_pod("goes")
+    async with asyncio.timeout(20):
+        while (await clients(world.node))["goes"]["gate"] != "open":
+            await asyncio.sleep(0.01)
+    for _ in range(20):  # ten quanta or so
+        assert (await clients(world.node))["goes"]["gate"] == "open"
+        await asyncio.sleep(0.05)
+
+
+async def test_a_pod_that_took_a_gpu_without_asking_is_shown_and_told(
+    world: World, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("rota.clients.sightings.YOUNG", 0.5)
+    world.config(any=sharing(4))
+    agent = world.start()
+    await world.node.until_allocatable(4)
+    with driver.attach(world.node.folder / "run" / "gpu") as gpu:
+        sly = {**gpu.environment, "NVIDIA_VISIBLE_DEVICES": "all"}
+    world.pod(trainer("sly", 0, sly))
+    shown = await world.until(lambda: agent.snapshot()["unmanaged"])
+    assert shown[0]["pod"] == "sly"
+    (message,) = await world.until(lambda: world.messages("UnmanagedGpuUse", "Pod"))
+    assert "never gated" in message
+    assert "NVIDIA_VISIBLE_DEVICES" in message

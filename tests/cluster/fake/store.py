@@ -1,0 +1,284 @@
+"""The objects, their versions and their history. No HTTP in here."""
+
+from __future__ import annotations
+
+import copy
+import re
+import uuid
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from typing import Any
+
+Thing = dict[str, Any]
+Key = tuple[str, str, str]
+"""Plural, namespace, name."""
+
+VALUE = re.compile(r"(?:[A-Za-z0-9](?:[A-Za-z0-9._-]{0,61}[A-Za-z0-9])?)?")
+NAME = re.compile(r"(?:[a-z0-9.-]{1,253}/)?[A-Za-z0-9](?:[A-Za-z0-9._-]{0,61}[A-Za-z0-9])?")
+REASONS = {
+    400: "BadRequest", 401: "Unauthorized", 403: "Forbidden", 404: "NotFound", 409: "Conflict",
+    410: "Expired", 415: "UnsupportedMediaType", 422: "Invalid", 501: "NotImplemented",
+    503: "ServiceUnavailable",
+}  # fmt: skip
+
+
+class Problem(Exception):
+    """An answer that is no success."""
+
+    def __init__(self, code: int, message: str, causes: list[Thing] | None = None) -> None:
+        super().__init__(message)
+        self.code = code
+        self.causes = causes or []
+
+    def status(self) -> Thing:
+        """As a Status object."""
+        return {
+            "kind": "Status",
+            "apiVersion": "v1",
+            "metadata": {},
+            "status": "Failure",
+            "message": str(self),
+            "reason": REASONS.get(self.code, "Unknown"),
+            "details": {"causes": self.causes},
+            "code": self.code,
+        }
+
+
+@dataclass(frozen=True)
+class Past:
+    """One change."""
+
+    version: int
+    key: Key
+    before: Thing | None
+    after: Thing | None
+
+
+class Store:
+    """All objects of a cluster."""
+
+    def __init__(self, history: int = 100_000) -> None:
+        self.version = 1000
+        self.objects: dict[Key, Thing] = {}
+        self.past: list[Past] = []
+        self.forgotten = 1000
+        self._history = history
+        self._listeners: set[Callable[[Past], None]] = set()
+
+    def listen(self, listener: Callable[[Past], None]) -> Callable[[], None]:
+        """Hear of every change; call what comes back to stop."""
+        self._listeners.add(listener)
+        return lambda: self._listeners.discard(listener)
+
+    def forget(self) -> None:
+        """Forget the history, as etcd's compaction does."""
+        self.past.clear()
+        self.forgotten = self.version
+
+    def since(self, version: int) -> list[Past]:
+        """Changes after that version; 410 where they are forgotten."""
+        if version < self.forgotten:
+            raise Problem(410, f"too old resource version: {version} ({self.forgotten})")
+        return [past for past in self.past if past.version > version]
+
+    def get(self, plural: str, namespace: str, name: str) -> Thing:
+        """One object; 404 without it."""
+        try:
+            return self.objects[plural, namespace, name]
+        except KeyError:
+            raise Problem(404, f'{plural} "{name}" not found') from None
+
+    def all(self, plural: str, namespace: str = "") -> Iterator[Thing]:
+        """All of a kind, of one namespace or of all."""
+        for (kind, space, _), thing in list(self.objects.items()):
+            if kind == plural and namespace in ("", space):
+                yield thing
+
+    def create(self, plural: str, body: Thing, manager: str = "test") -> Thing:
+        """Make an object; 409 where it is there."""
+        meta = dict(body.get("metadata") or {})
+        key = (plural, str(meta.get("namespace", "")), str(meta["name"]))
+        if key in self.objects:
+            raise Problem(409, f'{plural} "{key[2]}" already exists')
+        now = datetime.now(UTC).strftime("%Y-%m-%dT%H:%M:%SZ")
+        meta |= {"uid": str(uuid.uuid4()), "creationTimestamp": now}
+        thing = copy.deepcopy({**body, "metadata": meta})
+        own(thing, manager, "Update", owned_keys(thing))
+        return self._put(key, thing)
+
+    def replace(self, plural: str, namespace: str, name: str, body: Thing, manager: str) -> Thing:
+        """Put it in its place; 409 where its version is another by now."""
+        before = self.get(plural, namespace, name)
+        meta, known = dict(body.get("metadata") or {}), before["metadata"]
+        wanted = meta.get("resourceVersion", "")
+        if wanted and wanted != known["resourceVersion"]:
+            what = (
+                f'Operation cannot be fulfilled on {plural} "{name}": the object has been modified'
+            )
+            raise Problem(409, what)
+        kept = {key: known[key] for key in ("uid", "creationTimestamp", "managedFields")}
+        thing = copy.deepcopy({**body, "metadata": meta | kept})
+        take(thing, manager, "Update", changed_keys(before, thing))
+        return self._put((plural, namespace, name), thing)
+
+    def merge(self, plural: str, namespace: str, name: str, patch: Thing, manager: str) -> Thing:
+        """A JSON merge patch."""
+        before = self.get(plural, namespace, name)
+        thing = merged(copy.deepcopy(before), patch)
+        take(thing, manager, "Update", changed_keys(before, thing))
+        return self._put((plural, namespace, name), thing)
+
+    def apply(
+        self, plural: str, namespace: str, name: str, body: Thing, manager: str, force: bool
+    ) -> Thing:
+        """Server-side apply of metadata: owns what is said, drops what is said no more."""
+        thing = copy.deepcopy(self.get(plural, namespace, name))
+        wanted = {(kind, key): value for kind, key, value in pairs(body)}
+        conflicts = [
+            (kind, key) for (kind, key), value in wanted.items()
+            if thing["metadata"].get(kind, {}).get(key, value) != value
+            and owners(thing, kind, key) - {(manager, "Apply")}
+        ]  # fmt: skip
+        if conflicts and not force:
+            causes = [
+                {"reason": "FieldManagerConflict", "field": f".metadata.{kind}.{key}"}
+                for kind, key in conflicts
+            ]
+            raise Problem(409, f"Apply failed with {len(causes)} conflicts", causes)
+        for kind, key in owned_by(thing, manager, "Apply") - wanted.keys():
+            if owners(thing, kind, key) == {(manager, "Apply")}:
+                thing["metadata"].get(kind, {}).pop(key, None)
+        for (kind, key), value in wanted.items():
+            thing["metadata"].setdefault(kind, {})[key] = value
+        own(thing, manager, "Apply", set(wanted))
+        return self._put((plural, namespace, name), thing)
+
+    def delete(self, plural: str, namespace: str, name: str, uid: str = "") -> Thing:
+        """Delete it at once; 409 where its uid is another."""
+        key = (plural, namespace, name)
+        before = self.get(*key)
+        if uid and uid != before["metadata"]["uid"]:
+            raise Problem(409, "the UID in the precondition does not match")
+        del self.objects[key]
+        self.version += 1
+        last = copy.deepcopy(before)
+        last["metadata"]["resourceVersion"] = str(self.version)
+        self._remember(Past(self.version, key, before, None), last)
+        return before
+
+    def _put(self, key: Key, thing: Thing) -> Thing:
+        check(thing)
+        before = self.objects.get(key)
+        if before and _plain(before) == _plain(thing):
+            return before  # nothing changed: no new version, as with the real one
+        self.version += 1
+        thing["metadata"]["resourceVersion"] = str(self.version)
+        self.objects[key] = thing
+        self._remember(Past(self.version, key, before, thing))
+        return thing
+
+    def _remember(self, past: Past, last: Thing | None = None) -> None:
+        past = Past(past.version, past.key, past.before if last is None else last, past.after)
+        self.past.append(past)
+        if len(self.past) > self._history:
+            self.forgotten = self.past[0].version
+            del self.past[0]
+        for listener in tuple(self._listeners):
+            listener(past)
+
+
+def _plain(thing: Thing) -> Thing:
+    meta = {k: v for k, v in thing["metadata"].items() if k != "resourceVersion"}
+    return {**thing, "metadata": meta}
+
+
+def merged(target: Any, patch: Any) -> Any:
+    """RFC 7386."""
+    if not isinstance(patch, dict):
+        return patch
+    target = target if isinstance(target, dict) else {}
+    for key, value in patch.items():
+        if value is None:
+            target.pop(key, None)
+        else:
+            target[key] = merged(target.get(key), value)
+    return target
+
+
+def check(thing: Thing) -> None:
+    """Labels, and what an Event is about, as the real one checks them."""
+    for key, value in (thing["metadata"].get("labels") or {}).items():
+        if not NAME.fullmatch(key) or not VALUE.fullmatch(value):
+            raise Problem(422, f'metadata.labels: Invalid value: "{key}={value}"')
+    about = thing.get("involvedObject")
+    if about is not None:
+        space = about.get("namespace", "") or "default"
+        if space != thing["metadata"].get("namespace"):
+            raise Problem(422, "involvedObject.namespace: does not match event.namespace")
+        if len(thing.get("message", "")) > 1024:
+            raise Problem(422, "message: Too long: may not be more than 1024 bytes")
+
+
+def pairs(thing: Thing) -> Iterator[tuple[str, str, str]]:
+    """Every label and annotation."""
+    for kind in ("labels", "annotations"):
+        for key, value in ((thing.get("metadata") or {}).get(kind) or {}).items():
+            yield kind, key, value
+
+
+def owned_keys(thing: Thing) -> set[tuple[str, str]]:
+    """Every label and annotation, without its value."""
+    return {(kind, key) for kind, key, _ in pairs(thing)}
+
+
+def changed_keys(before: Thing, after: Thing) -> set[tuple[str, str]]:
+    """Labels and annotations that a write changed."""
+    old = set(pairs(before))
+    return {(kind, key) for kind, key, value in pairs(after) if (kind, key, value) not in old}
+
+
+def own(thing: Thing, manager: str, operation: str, keys: set[tuple[str, str]]) -> None:
+    """A manager owns exactly these by this operation."""
+    fields = [
+        entry for entry in thing["metadata"].get("managedFields", [])
+        if (entry["manager"], entry["operation"]) != (manager, operation)
+    ]  # fmt: skip
+    tree: Thing = {}
+    for kind, key in sorted(keys):
+        tree.setdefault(f"f:{kind}", {})[f"f:{key}"] = {}
+    if tree:
+        entry = {"manager": manager, "operation": operation, "fieldsV1": {"f:metadata": tree}}
+        fields.append(entry)
+    thing["metadata"]["managedFields"] = fields
+
+
+def take(thing: Thing, manager: str, operation: str, keys: set[tuple[str, str]]) -> None:
+    """A manager wrote these: it owns them, and nobody else does any more."""
+    fields = thing["metadata"].get("managedFields", [])
+    held = {(e["manager"], e["operation"]): _keys(e) for e in fields}
+    for (who, how), theirs in held.items():
+        own(thing, who, how, theirs - keys)
+    own(thing, manager, operation, held.get((manager, operation), set()) | keys)
+
+
+def _keys(entry: Thing) -> set[tuple[str, str]]:
+    tree = entry["fieldsV1"].get("f:metadata", {})
+    return {(kind[2:], key[2:]) for kind, keys in tree.items() for key in keys}
+
+
+def owned_by(thing: Thing, manager: str, operation: str) -> set[tuple[str, str]]:
+    """What a manager owns by this operation."""
+    for entry in thing["metadata"].get("managedFields", []):
+        if (entry["manager"], entry["operation"]) == (manager, operation):
+            return _keys(entry)
+    return set()
+
+
+def owners(thing: Thing, kind: str, key: str) -> set[tuple[str, str]]:
+    """Who owns a label or an annotation."""
+    return {
+        (entry["manager"], entry["operation"])
+        for entry in thing["metadata"].get("managedFields", [])
+        if (kind, key) in _keys(entry)
+    }
