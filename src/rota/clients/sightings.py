@@ -104,13 +104,16 @@ class Sightings:
         self._known: dict[ProcessKey, _Known] = {}
         self._jobs: tuple[LocalJob, ...] = ()
 
-    def look(self, jobs: Sequence[LocalJob], now: float, holders: Collection[str] = ()) -> Look:
+    def look(
+        self, jobs: Sequence[LocalJob], now: float, holders: Collection[str] | None = ()
+    ) -> Look:
         """Look once.
 
         Args:
             jobs: the local jobs of now.
             now: monotonic seconds.
-            holders: ids of the clients whose starting processes are looked for, however old.
+            holders: ids of the clients whose starting processes are looked for, however old; None:
+                nobody can hold anything, so nobody's are looked for.
 
         Raises:
             OSError: /proc could not be read, for want of descriptors or memory.
@@ -124,9 +127,11 @@ class Sightings:
             gpu: tuple(found[pid] for pid in sorted(pids) if pid in found)
             for gpu, pids in self._pids.items()
         }
-        starting = self._starters.look(
-            pids, holders, jobs, lambda pid: self._sighting(pid, now), now
-        )
+        starting: Mapping[str, Sequence[Sighting]] = {}
+        if holders is not None:
+            starting = self._starters.look(
+                pids, holders, jobs, lambda pid: self._sighting(pid, now), now
+            )
         here = {one.process for one in found.values()}
         here |= {one.process for ones in starting.values() for one in ones}
         self._known = {key: known for key, known in self._known.items() if key in here}

@@ -101,7 +101,7 @@ class ClientWatch:
 
     def expect(self) -> None:
         """A replica was given out: its holder may come at any moment. Cheap, however often."""
-        vacant = self._period() == VACANT
+        vacant = self._vacant
         self._expected = self._clock()
         if vacant:
             self._wake.set()
@@ -125,14 +125,19 @@ class ClientWatch:
         picture = self._picture
         if picture.unmanaged or any(one.processes or one.starting for one in picture.clients):
             return PERIOD
+        return VACANT if self._vacant else EMPTY
+
+    @property
+    def _vacant(self) -> bool:
+        """Nobody is on a GPU, nobody holds a replica, and nobody was given one a moment ago."""
         told = self._answered or self._lister is None
         expected = self._clock() - self._expected < EXPECTED
-        return EMPTY if picture.clients or expected or not told else VACANT
+        return told and not expected and self._picture == Picture() and not self._jobs()
 
     async def _look(self) -> None:
         jobs = tuple(self._jobs())
         try:
-            holders = {one.client for one in self._picture.clients}
+            holders = None if self._vacant else {one.client for one in self._picture.clients}
             look = await asyncio.to_thread(self._sightings.look, jobs, self._clock(), holders)
         except OSError as error:
             self._troubles.say("the processes on the GPUs cannot be read", str(error))
