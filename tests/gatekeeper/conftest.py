@@ -118,6 +118,7 @@ class EmulatedNode:
         process = subprocess.Popen(
             [sys.executable, "-c", code, *arguments],
             env={**os.environ, **self.emulation.environment},
+            stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
         )
         self.others.append(process)
@@ -143,11 +144,15 @@ class EmulatedNode:
     def journal(self) -> list[Process]:
         return Journal(self.runtime).read()
 
+    def node(self, *clients: ClientSpec, memory: Any = (), **settings: Any) -> Node:
+        """What the gatekeeper is told."""
+        return Node(Settings(**settings), clients, memory)
+
     @asynccontextmanager
     async def supervised(self, *clients: ClientSpec, **settings: Any) -> AsyncIterator[Supervisor]:
         """A supervisor with its gatekeeper, told these clients; ended afterwards."""
         supervisor = Supervisor(self.runtime, emulated=self.folder / "gpu")
-        supervisor.tell(Node(Settings(**settings), clients))
+        supervisor.tell(self.node(*clients, **settings))
         task = asyncio.create_task(supervisor.run())
         try:
             await eventually(lambda: supervisor.pid, "a gatekeeper")
@@ -192,8 +197,9 @@ class EmulatedNode:
         for process in self.others:
             process.kill()
             process.wait()
-            if process.stdout:
-                process.stdout.close()
+            for stream in (process.stdin, process.stdout):
+                if stream:
+                    stream.close()
         self.gates.forget()
         self.inventory.close()
         self.emulation.stop()

@@ -113,10 +113,16 @@ def test_room_to_start_is_in_the_ballast_while_another_has_the_turn() -> None:
     assert made == Plan(ballast=26, left=84)
 
 
-def test_a_start_has_a_stretch_of_its_own_with_just_that_room() -> None:
+def test_who_starts_with_nobody_beside_it_may_go_on_with_all_that_it_is_due() -> None:
     starter = client("b", context=25, can_allocate=True)
-    made = plan([client("a", use=50), starter], free=100, held=50, grain=SMALL)
-    assert 25 <= can_be_had(made, SMALL) <= 25 + SMALL.granule
+    made = plan([client("a", use=50), starter], free=100, held=60, grain=SMALL)
+    assert made == Plan(ballast=60, left=100)
+
+
+def test_several_who_start_have_a_stretch_with_just_that_room() -> None:
+    both = [client(name, context=25, can_allocate=True) for name in "bc"]
+    made = plan([client("a", use=50), *both], free=200, held=50, grain=SMALL)
+    assert 50 <= can_be_had(made, SMALL) <= 50 + 3 * SMALL.granule
 
 
 def test_two_starts_at_once_have_room_for_both() -> None:

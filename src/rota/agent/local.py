@@ -256,7 +256,9 @@ def wish_of(keeper: Keeper, client: str) -> Wish:
     from rota.agent.turns import Wish
 
     job = next((job for job in keeper.jobs if client == f"job/{job.id}"), None)
-    return Wish(job.wish.weight, Priority(job.wish.job_class)) if job else Wish()
+    if job is None:
+        return Wish()
+    return Wish(job.wish.weight, Priority(job.wish.job_class), memory=job.wish.memory_bytes)
 
 
 def pool_of(served: Served, log: Logger) -> Pool:

@@ -339,7 +339,8 @@ class Agent:
             log_finding(self._log, finding)
         await self._serve(served)
         if self._turns:
-            self._turns.configure(served.config.rota.turns)
+            said = served.config.rota
+            self._turns.configure(said.turns, said.memory, served.plan.resources)
         self._served, self._refused_now = served, ""
         self._generation += 1
         names = {resource.name: len(resource.replicas) for resource in served.plan.resources}

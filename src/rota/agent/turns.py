@@ -8,22 +8,25 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
 from rota.agent.logs import Logger
+from rota.agent.memory import Cut, Ledger, context_bytes, cut_of
 from rota.clients.picture import ClientOnGpu, LocalJob, Picture, ProcessKey, Unmanaged
 from rota.clients.sightings import Place, Sightings
 from rota.clients.starters import DeviceFiles
 from rota.clients.watch import ClientWatch, Lister
+from rota.config.schema import Memory as MemorySettings
 from rota.config.schema import Turns as TurnSettings
 from rota.gatekeeper.journal import Process
 from rota.gatekeeper.messages import ClientSpec, Node, Settings
 from rota.gatekeeper.supervisor import Supervisor
 from rota.gpu.capability import Rights, own_rights, why_no_turns
 from rota.gpu.doors import InventoryDoor
-from rota.model import Inventory
+from rota.memory.terms import GpuTerms
+from rota.model import Inventory, Resource
 from rota.scheduling.terms import Priority, Rules, Share
 
 UNMANAGED = "unmanaged/"
@@ -41,11 +44,13 @@ class Wish:
         weight: a factor on its share.
         priority: its class.
         ending: it is being ended: its gates are opened at once, and stay open.
+        memory: bytes of its own on each of its GPUs; None: its share.
     """
 
     weight: float = 1.0
     priority: Priority = Priority.STANDARD
     ending: bool = False
+    memory: int | None = None
 
 
 Wishes = Callable[[str], Wish]
@@ -87,6 +92,14 @@ def node_of(picture: Picture, order: Order, wishes: Wishes) -> Node:
         specs += _strangers(picture.unmanaged, order)
     rules = Rules(quantum=order.settings.quantum, minimum=order.settings.minimum)
     return Node(Settings(mode=order.settings.mode, rules=rules), tuple(specs))
+
+
+def with_memory(node: Node, terms: tuple[GpuTerms, ...]) -> Node:
+    """The same node with its memory. Where limits are held, turns never overlap. Pure."""
+    settings = node.settings
+    if any(each.hard and each.limited for each in terms):
+        settings = replace(settings, handing="disjoint")
+    return replace(node, settings=settings, memory=terms)
 
 
 def _by_client(picture: Picture) -> Iterable[tuple[str, Sequence[ClientOnGpu]]]:
@@ -161,6 +174,9 @@ class Turns:
         spawn: bool = True,
     ) -> None:
         """Nothing runs before `run`."""
+        self._inventory = inventory
+        self._cut = Cut()
+        self._ledger = Ledger()
         gpus = [gpu.uuid for gpu in inventory.gpus]
         self._log = log
         self._wishes = wishes
@@ -198,9 +214,24 @@ class Turns:
         """Whether the config wants processes without a replica gated."""
         return self._order.settings.unmanaged == "gate"
 
-    def configure(self, settings: TurnSettings) -> None:
-        """Quantum, mode and the like, from now on."""
+    def configure(
+        self,
+        settings: TurnSettings,
+        memory: MemorySettings | None = None,
+        resources: Sequence[Resource] = (),
+    ) -> None:
+        """Quantum, mode and the like, and how memory is cut, from now on."""
         self._order = Order(settings, self._order.reasons)
+        gated = [gpu for gpu, why in self._order.reasons.items() if not why]
+        if settings.mode == "driver":
+            gated = []
+        self._cut = cut_of(
+            memory or MemorySettings(),
+            self._inventory,
+            resources,
+            gated,
+            context_bytes(self._inventory),
+        )
         self._tell(self._watch.picture)
 
     def wake(self) -> None:
@@ -235,4 +266,6 @@ class Turns:
         self._tell(picture)
 
     def _tell(self, picture: Picture) -> None:
-        self._supervisor.tell(node_of(picture, self._order, self._wishes))
+        node = node_of(picture, self._order, self._wishes)
+        terms = self._ledger.terms(self._cut, picture, lambda id_: self._wishes(id_).memory)
+        self._supervisor.tell(with_memory(node, terms))

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from functools import partial
 from pathlib import Path
 
 import click
@@ -22,7 +23,7 @@ def command(run_dir: Path, emulated: Path | None, linger: float | None) -> None:
     The agent starts one by itself; this is for where each has a container of its own (the agent is
     told so with --gatekeeper-elsewhere). However it ends, every gate is opened.
     """
-    from rota.gatekeeper.doors import gate_door
+    from rota.gatekeeper.doors import gate_door, memory_doors
     from rota.gatekeeper.process import run
 
-    run(run_dir, gate_door(emulated), linger)
+    run(run_dir, gate_door(emulated), linger, partial(memory_doors, emulated))

@@ -5,6 +5,7 @@ Pure: a clock is passed in, and nothing here knows of sockets. A session stands 
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 
 from rota.emulation.timeline import Done, Timeline
@@ -16,6 +17,13 @@ CONTEXT_BYTES = 256 * 1024**2
 
 CONTEXT_SECONDS = 0.1
 """How long it takes to make one (0.09 to 0.11 s on an H200)."""
+
+
+GRANULE = 2 * 1024**2
+"""What memory without a context is held in multiples of."""
+
+RELEASE_SECONDS = 0.0007 / 1024**3
+"""Seconds a byte that it takes to let such memory go (0.7 ms a GiB on an H200)."""
 
 
 class NoMemory(GpuError):
@@ -114,6 +122,32 @@ class EmulatedDevice:
         session = self._sessions.get(key)
         if session is None or session.allocations.pop(handle, None) is None:
             raise GpuError(f"allocation {handle} is not held by this process")
+
+    def hold(self, key: int, pid: int, sizes: Sequence[int]) -> list[int]:
+        """Handles to memory without a context, for as many of the pieces as there is room for.
+
+        Raises:
+            GpuError: a piece is no multiple of the granule.
+        """
+        handles: list[int] = []
+        for size in sizes:
+            if size <= 0 or size % GRANULE:
+                raise GpuError(f"{size} bytes are no multiple of {GRANULE}")
+            if size > self.free:
+                break
+            handles.append(self.allocate(key, pid, size))
+        return handles
+
+    def let_go(self, key: int, handles: Sequence[int]) -> float:
+        """Give such memory back; the seconds that it takes.
+
+        Raises:
+            GpuError: the session has no such memory.
+        """
+        before = self.used
+        for handle in handles:
+            self.release(key, handle)
+        return (before - self.used) * RELEASE_SECONDS
 
     def end(self, key: int, now: float) -> list[Done]:
         """The process is gone: its memory and its queue go at once."""

@@ -4,6 +4,7 @@
 | --- | --- |
 | hello | the caller's pid as the engine sees it |
 | context, allocate, release, memory | for programs; `launch` has no answer, its work is noted when done |
+| hold, let-go | for who holds memory without a context |
 | processes, accounts, utilization, recovery | for tools, what NVML would tell |
 | watch | from now on, the errors that are injected are sent as they come |
 | inject | an Xid, or a recovery action |
@@ -56,6 +57,8 @@ class Service:
             "context": self._context,
             "allocate": self._allocate,
             "release": self._release,
+            "hold": self._hold,
+            "let-go": self._let_go,
             "launch": self._launch,
             "memory": self._memory,
             "processes": self._processes,
@@ -137,6 +140,14 @@ class Service:
     def _release(self, peer: Peer, message: Message, now: float) -> Answer:
         self._device(message).release(peer.key, int(message["handle"]))
         return Answer()
+
+    def _hold(self, peer: Peer, message: Message, now: float) -> Answer:
+        sizes = [int(size) for size in message["sizes"]]
+        return Answer({"handles": self._device(message).hold(peer.key, peer.pid, sizes)})
+
+    def _let_go(self, peer: Peer, message: Message, now: float) -> Answer:
+        handles = [int(handle) for handle in message["handles"]]
+        return Answer(after=self._device(message).let_go(peer.key, handles))
 
     def _launch(self, peer: Peer, message: Message, now: float) -> None:
         device = self._device(message)

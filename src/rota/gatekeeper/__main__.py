@@ -7,10 +7,11 @@ from __future__ import annotations
 
 import argparse
 import sys
+from functools import partial
 from pathlib import Path
 
 from rota.errors import RotaError
-from rota.gatekeeper.doors import gate_door
+from rota.gatekeeper.doors import gate_door, memory_doors
 from rota.gatekeeper.process import run
 
 
@@ -22,7 +23,8 @@ def main() -> None:
     parser.add_argument("--linger", type=float, help="end after so many seconds without an agent")
     given = parser.parse_args()
     try:
-        run(given.runtime, gate_door(given.emulated), given.linger)
+        memory = partial(memory_doors, given.emulated)
+        run(given.runtime, gate_door(given.emulated), given.linger, memory)
     except RotaError as error:
         sys.exit(f"rota gatekeeper: {error}")
 

@@ -14,6 +14,7 @@ from rota.gatekeeper.gate import Gate, MakeDemand
 from rota.gatekeeper.group import Group, Outcome, State
 from rota.gatekeeper.journal import Journal, JournalError, Process
 from rota.gatekeeper.lanes import Lanes
+from rota.gatekeeper.memory import Memory
 from rota.gatekeeper.messages import Node, Settings
 from rota.gatekeeper.watch import WATCHED, Watch
 from rota.scheduling.ensemble import Ensemble, Handover
@@ -32,10 +33,17 @@ JOURNAL_RETRY = 2.0
 
 @dataclass(slots=True)
 class Pending:
-    """A handover under way."""
+    """A handover under way.
+
+    Attributes:
+        into: whose turn it becomes.
+        out: whose gates are closed for it.
+        weighed: the memory is held that this turn must not take.
+    """
 
     into: str | None
     out: set[str]
+    weighed: bool = False
 
 
 class Conductor:
@@ -45,10 +53,14 @@ class Conductor:
         log: the turns that were.
         settings: as the agent told them last.
         off: why no gate is closed now; empty while turns are on.
+        memory: what holds memory for those who have not the turn; None: nobody does.
     """
 
-    def __init__(self, journal: Journal, lanes: Lanes, demand: MakeDemand) -> None:
+    def __init__(
+        self, journal: Journal, lanes: Lanes, demand: MakeDemand, memory: Memory | None = None
+    ) -> None:
         self.log = TurnLog()
+        self.memory = memory
         self.settings = Settings()
         self.off = ""
         self.groups: dict[str, Group] = {}
@@ -77,6 +89,8 @@ class Conductor:
             rules = replace(rules, burst=0.0)
         self.ensemble.set_rules(rules)
         self._changed, self._still = True, False
+        if self.memory:
+            self.memory.tell(node.memory)
         told = {spec.id: spec for spec in node.clients}
         for client in [client for client in self.groups if client not in told]:
             self._remove(client, now)
@@ -96,6 +110,8 @@ class Conductor:
         if not self.ensemble.paused:
             self._note(self.ensemble.pause(now))
         self._pending.clear()
+        if self.memory:
+            self.memory.release()
         for group in self.groups.values():
             group.open(now)
 
@@ -139,9 +155,20 @@ class Conductor:
             self._look(now)
             if self._news or now >= self._decide_at:
                 self._decide(now)
+            self._mind_memory(now)
         except JournalError as error:
             self._broken, self._broken_until = str(error), now + JOURNAL_RETRY
             self.turn_off(self._broken, now)
+
+    def _mind_memory(self, now: float) -> None:
+        """Hold what is to be held, and make turns longer where that is dear."""
+        if self.memory is None:
+            return
+        self.memory.mind(self, now)
+        for gpu, rota in self.ensemble.rotas.items():
+            quantum = self.memory.quantum(gpu, self.settings.rules.quantum)
+            if rota.rules.quantum != quantum:
+                rota.rules = replace(rota.rules, quantum=quantum)
 
     def _is_still(self) -> bool:
         """Nothing is under way: until something happens, there is nothing to do but to look."""
@@ -291,12 +318,20 @@ class Conductor:
             )
             if self.settings.handing == "disjoint" and not clear:
                 continue
+            pending.weighed = pending.weighed or self._is_weighed(into, now)
+            if not pending.weighed:
+                continue
             group = self.groups[into]
             group.open(now)
             if group.state is State.OPEN:
                 self._note(self.ensemble.opened(into, now))
                 self._look_soon(into, now)
                 self._pending.remove(pending)
+
+    def _is_weighed(self, into: str, now: float) -> bool:
+        if self.memory is None or self.settings.handing == "overlapped":
+            return True
+        return self.memory.ready(into, self, now)
 
     def _refused(self, client: str, now: float) -> None:
         """Its gates would not close. In a disjoint handover nobody else may open then."""

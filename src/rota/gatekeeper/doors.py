@@ -1,10 +1,10 @@
-"""Which gate door: the driver's, or an emulated GPU's."""
+"""Which doors: the driver's, or an emulated GPU's."""
 
 from __future__ import annotations
 
 from pathlib import Path
 
-from rota.gpu.doors import GateDoor
+from rota.gpu.doors import BallastDoor, GateDoor, InventoryDoor
 
 
 def gate_door(emulated: Path | None) -> GateDoor:
@@ -19,6 +19,19 @@ def gate_door(emulated: Path | None) -> GateDoor:
     from rota.emulation.gates import EmulatedGates
 
     return EmulatedGates(emulated)
+
+
+def memory_doors(emulated: Path | None) -> tuple[BallastDoor, InventoryDoor]:
+    """What holds memory of those GPUs, and what reads them. Nothing is asked of a driver yet."""
+    if emulated is None:
+        from rota.gpu.ballast import CudaBallast
+        from rota.gpu.nvml import NvmlInventory
+
+        return CudaBallast(), NvmlInventory(say=lambda _: None)
+    from rota.emulation.ballast import EmulatedBallast
+    from rota.emulation.inventory import EmulatedInventory
+
+    return EmulatedBallast(emulated), EmulatedInventory(emulated)
 
 
 def let_go(gates: GateDoor) -> None:

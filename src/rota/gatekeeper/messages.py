@@ -5,7 +5,7 @@ twice does no harm. Every request gets one answer: an object, with `error` where
 
 | op | with | answer |
 | --- | --- | --- |
-| node | settings, clients | {} |
+| node | settings, clients, memory | {} |
 | beat | | {} |
 | state | | who has which GPU, and how every client fares |
 | turns | since | first, next, turns |
@@ -20,6 +20,7 @@ from typing import Any, Literal
 
 from rota.errors import RotaError
 from rota.gatekeeper.journal import Process
+from rota.memory.terms import GpuTerms, from_wire, to_wire
 from rota.scheduling.log import Turn
 from rota.scheduling.terms import Priority, Rules, Share, Why
 
@@ -76,10 +77,17 @@ class Settings:
 
 @dataclass(frozen=True, slots=True)
 class Node:
-    """All that the gatekeeper has to know."""
+    """All that the gatekeeper has to know.
+
+    Attributes:
+        settings: how turns are run.
+        clients: who is on the GPUs.
+        memory: how the memory of each GPU is shared that is to be looked after.
+    """
 
     settings: Settings = field(default_factory=Settings)
     clients: tuple[ClientSpec, ...] = ()
+    memory: tuple[GpuTerms, ...] = ()
 
     @property
     def contended(self) -> bool:
@@ -125,7 +133,12 @@ def node_message(node: Node) -> dict[str, Any]:
         }
         for client in node.clients
     ]
-    return {"op": "node", "settings": dataclasses.asdict(node.settings), "clients": clients}
+    return {
+        "op": "node",
+        "settings": dataclasses.asdict(node.settings),
+        "clients": clients,
+        "memory": [to_wire(terms) for terms in node.memory],
+    }
 
 
 def parse_node(message: dict[str, Any]) -> Node:
@@ -137,7 +150,8 @@ def parse_node(message: dict[str, Any]) -> Node:
     try:
         raw = dict(message["settings"])
         settings = Settings(**{**raw, "rules": Rules(**raw["rules"])})
-        node = Node(settings, tuple(_client(each) for each in message["clients"]))
+        clients = tuple(_client(each) for each in message["clients"])
+        node = Node(settings, clients, tuple(from_wire(each) for each in message["memory"]))
         _check(node)
     except (KeyError, TypeError, ValueError, ArithmeticError, AttributeError) as error:
         raise MessageError(f"not a node: {error!r}") from error

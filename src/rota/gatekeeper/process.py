@@ -17,11 +17,13 @@ from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any
 
+from rota.gatekeeper.ballast import OpenDoors
 from rota.gatekeeper.conductor import Conductor
 from rota.gatekeeper.gate import MakeDemand
 from rota.gatekeeper.journal import Journal, Process
 from rota.gatekeeper.lanes import Lanes
 from rota.gatekeeper.lock import only_gatekeeper
+from rota.gatekeeper.memory import Memory
 from rota.gatekeeper.messages import PAGE, MessageError, Node, parse_node, turn_message
 from rota.gatekeeper.rescue import Rescue
 from rota.gatekeeper.server import Peer, Server
@@ -49,6 +51,7 @@ class Gatekeeper:
         gates: the door.
         linger: seconds without an agent after which it ends; None: never.
         demand: makes what reads the demand of a process.
+        memory: opens what holds memory and reads the GPUs; None: no limit is held or looked at.
     """
 
     def __init__(
@@ -57,6 +60,7 @@ class Gatekeeper:
         gates: GateDoor,
         linger: float | None = None,
         demand: MakeDemand = ProcessDemand,
+        memory: OpenDoors | None = None,
     ) -> None:
         self._journal = Journal(runtime)
         self._rescue = Rescue(self._journal, gates)
@@ -64,7 +68,8 @@ class Gatekeeper:
         self._selector = selectors.DefaultSelector()
         self._waker = _Waker(self._selector)
         self._lanes = Lanes(gates, self._waker.wake)
-        self._conductor = Conductor(self._journal, self._lanes, demand)
+        self._memory = Memory(memory, self._waker.wake) if memory else None
+        self._conductor = Conductor(self._journal, self._lanes, demand, self._memory)
         self._conductor.turn_off(NO_AGENT, time.monotonic())
         self._server = Server(runtime, self._selector, self._answer, self._gone)
         self._agent: Peer | None = None
@@ -109,6 +114,8 @@ class Gatekeeper:
                 self._waker.clear()
         finally:
             self._rescue.run(FAREWELL)
+            if self._memory:
+                self._memory.close(FAREWELL)
             self._server.close()
 
     def _mind_agent(self, now: float) -> None:
@@ -175,7 +182,12 @@ class Gatekeeper:
         }
 
 
-def run(runtime: Path, gates: GateDoor, linger: float | None = None) -> None:
+def run(
+    runtime: Path,
+    gates: GateDoor,
+    linger: float | None = None,
+    memory: OpenDoors | None = None,
+) -> None:
     """Be the gatekeeper of that runtime folder until SIGTERM or SIGINT; see `Gatekeeper`.
 
     Raises:
@@ -183,7 +195,7 @@ def run(runtime: Path, gates: GateDoor, linger: float | None = None) -> None:
     """
     with only_gatekeeper(runtime):
         _raise_limits()
-        gatekeeper = Gatekeeper(runtime, gates, linger)
+        gatekeeper = Gatekeeper(runtime, gates, linger, memory=memory)
         gc.collect()
         gc.freeze()
         gatekeeper.run()

@@ -14,7 +14,8 @@ def describe(conductor: Conductor, now: float) -> dict[str, Any]:
 
     `off` says why no gate is closed, empty while turns are on. Of each GPU: `holder` and `waiting`.
     Of each client: its `gate`, whether it `wants` the GPU, why it is `ungated`, its `pids`, and per
-    GPU the `used` seconds so far.
+    GPU the `used` seconds so far. Of the `memory` of each GPU that is looked after: the table of
+    limits and of what is held, in bytes.
     """
     return {
         "at": now,
@@ -24,6 +25,7 @@ def describe(conductor: Conductor, now: float) -> dict[str, Any]:
         "handing": conductor.settings.handing,
         "turns": conductor.log.next,
         "gpus": _gpus(conductor),
+        "memory": conductor.memory.describe() if conductor.memory else {},
         "clients": {name: _client(conductor, group) for name, group in conductor.groups.items()},
     }
 
@@ -34,6 +36,7 @@ def _gpus(conductor: Conductor) -> dict[str, Any]:
         gpu: {
             "holder": rota.holder,
             "waiting": [m.client for m in rota if m.wanting and not m.open],
+            "quantum": rota.rules.quantum,
         }
         for gpu, rota in rotas.items()
     }

@@ -7,7 +7,7 @@ deadline; the doors themselves only promise to raise `GpuError` and nothing else
 from __future__ import annotations
 
 import enum
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Protocol
 
 from rota.errors import GpuError
@@ -84,6 +84,35 @@ class GateDoor(Protocol):
 
     def state(self, pid: int, started: int) -> GateState:
         """The state now. May block while a peer of the process is closed."""
+        ...
+
+
+class BallastDoor(Protocol):
+    """Holds GPU memory without a context (`cuMemCreate`, or the emulated GPU).
+
+    What is held ends with the process that holds it. Calls for one GPU come from one thread.
+    """
+
+    def granule(self, gpu: str) -> int:
+        """The size in bytes of which every piece is a multiple."""
+        ...
+
+    def take(self, gpu: str, sizes: Sequence[int]) -> list[int]:
+        """Hold pieces of these sizes, in order; a handle for each that there was room for.
+
+        The first that finds no room is the last that is tried. Returns at once (32 GiB in 0.6 ms).
+
+        Raises:
+            GpuError: nothing can be held here. What was taken in this call is let go again.
+        """
+        ...
+
+    def release(self, gpu: str, handles: Sequence[int]) -> None:
+        """Let pieces go (0.7 ms a GiB on an H200)."""
+        ...
+
+    def close(self) -> None:
+        """Let everything go. Twice is once."""
         ...
 
 

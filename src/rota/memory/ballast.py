@@ -213,12 +213,13 @@ def _needed(open_to: Sequence[Standing], grain: Grain) -> int:
 def _bound(open_to: Sequence[Standing], needed: int) -> int:
     """The most that may be free, however much there is.
 
-    Nobody who can allocate may get beyond its limit, and a stretch that is for starting or for a
-    restore gets just what that needs. A restore brings back what the client had: no limit cuts it,
-    and its gate is closed when it is back.
+    Nobody who can allocate may get beyond its limit, and a stretch in which several start, or one
+    is restored, gets just what that needs. A restore brings back what the client had: no limit
+    cuts it, and its gate is closed when it is back. One that starts with nobody beside it may go
+    on with all that it is due.
     """
     rooms = [s.headroom for s in open_to if s.headroom is not None and not s.restoring]
-    if needed:
+    if needed and (len(open_to) > 1 or any(s.restoring for s in open_to)):
         rooms.append(needed)
     return min(rooms, default=2**63)
 

@@ -1,0 +1,190 @@
+"""Ballast in hand: each GPU's in a thread of its own, which reads, weighs, lets go and takes.
+
+Letting 23 GiB go takes 16 ms, and a driver may hang: neither may hold up the loop or another GPU.
+Jobs of one GPU follow one another, so the last one that was asked for is what holds in the end.
+"""
+
+from __future__ import annotations
+
+import queue
+import threading
+import time
+from collections import defaultdict
+from collections.abc import Callable
+from contextlib import suppress
+from dataclasses import dataclass
+
+from rota.errors import GpuError
+from rota.gpu.doors import BallastDoor, InventoryDoor
+from rota.memory.ballast import Change, Grain, Held, Plan, change
+from rota.memory.limits import Shares
+from rota.memory.occupancy import Occupancy
+from rota.memory.terms import GpuTerms, Reading, Stretch, weigh
+
+OpenDoors = Callable[[], tuple[BallastDoor, InventoryDoor]]
+"""What holds memory, and what reads the GPUs."""
+
+READINGS = 4
+"""Looks at a GPU at most until two of them agree: an open client takes and frees meanwhile."""
+
+
+@dataclass(frozen=True, slots=True)
+class Stand:
+    """What came of one job.
+
+    Attributes:
+        stretch: for which stretch.
+        at: when it was done, monotonic seconds.
+        shares: who is due what; None where the GPU could not be read.
+        occupancy: where its memory is.
+        plan: what was to be held; None where that could not be said.
+        held: the bytes that are held.
+        seconds: what letting go and taking took.
+        trouble: why it is not as it should be; empty where it is.
+    """
+
+    stretch: Stretch
+    at: float
+    shares: Shares | None = None
+    occupancy: Occupancy | None = None
+    plan: Plan | None = None
+    held: int = 0
+    seconds: float = 0.0
+    trouble: str = ""
+
+
+class Job:
+    """One change of ballast that was asked for.
+
+    Attributes:
+        stand: what came of it; None until it is done.
+    """
+
+    def __init__(self, terms: GpuTerms | None, stretch: Stretch) -> None:
+        """`terms` None: everything is let go."""
+        self.terms = terms
+        self.stretch = stretch
+        self.stand: Stand | None = None
+
+
+class Hold:
+    """The ballast of one GPU. Only its own thread touches what is held, and its doors.
+
+    Where anything fails, everything is let go, and the doors are opened anew at the next job.
+
+    Args:
+        gpu: its UUID.
+        doors: opens the doors.
+        wake: called from the thread after each job.
+    """
+
+    def __init__(self, gpu: str, doors: OpenDoors, wake: Callable[[], None]) -> None:
+        self._gpu, self._open_doors, self._wake = gpu, doors, wake
+        self._jobs: queue.SimpleQueue[Job | None] = queue.SimpleQueue()
+        self._doors: tuple[BallastDoor, InventoryDoor] | None = None
+        self._pieces: defaultdict[int, list[int]] = defaultdict(list)
+        self._grain = Grain()
+        self._system: int | None = None
+        self._thread = threading.Thread(target=self._run, name="ballast", daemon=True)
+        self._thread.start()
+
+    def submit(self, job: Job) -> Job:
+        """Have it done after all that was asked before."""
+        self._jobs.put(job)
+        return job
+
+    def end(self, timeout: float) -> None:
+        """Let the thread end after what it is doing."""
+        self._jobs.put(None)
+        self._thread.join(timeout)
+
+    def _run(self) -> None:
+        while job := self._jobs.get():
+            job.stand = self._do(job)
+            self._wake()
+        self._let_go()
+
+    def _do(self, job: Job) -> Stand:
+        try:
+            if job.terms is None:
+                self._let_go()
+                return Stand(job.stretch, time.monotonic())
+            return self._weigh(job.terms, job.stretch)
+        except Exception as error:  # a thread that ended would hold up every turn of this GPU
+            what = str(error) if isinstance(error, GpuError) else f"{type(error).__name__}: {error}"
+            self._let_go()
+            return Stand(job.stretch, time.monotonic(), trouble=what)
+
+    def _let_go(self) -> None:
+        """Let everything go, whatever the driver says to it."""
+        self._pieces.clear()
+        doors, self._doors = self._doors, None
+        if doors:
+            for door in doors:
+                with suppress(GpuError):
+                    door.close()
+
+    def _opened(self) -> tuple[BallastDoor, InventoryDoor]:
+        if self._doors is None:
+            self._doors = self._open_doors()
+        return self._doors
+
+    def _weigh(self, terms: GpuTerms, stretch: Stretch) -> Stand:
+        reading = self._read()
+        found = weigh(terms, stretch, reading, self._system or 0, self._grain)
+        seconds = self._become(found.plan.ballast)
+        lacking = found.plan.ballast - self._held
+        moved = self._held - reading.held
+        where = Occupancy(
+            reading.use(stretch.owners),
+            sum(reading.processes.get(pid, 0) for pid in reading.processes.keys() - stretch.owners),
+            self._held,
+            reading.system,
+            reading.memory.free - moved,
+            reading.memory.total,
+        )
+        trouble = f"{lacking} bytes could not be held: somebody took them" if lacking else ""
+        return Stand(
+            stretch, time.monotonic(), found.shares, where, found.plan, self._held, seconds, trouble
+        )
+
+    def _read(self) -> Reading:
+        """The GPU, twice the same if that can be had."""
+        _, inventory = self._opened()
+        memory = inventory.memory(self._gpu)
+        for _ in range(READINGS):
+            listed = {p.pid: p.memory_bytes for p in inventory.processes(self._gpu)}
+            before, memory = memory, inventory.memory(self._gpu)
+            if before == memory:
+                break
+        reading = Reading(memory, listed, self._held)
+        known = reading.system if self._system is None else min(self._system, reading.system)
+        self._system = max(0, known)
+        return reading
+
+    @property
+    def _held(self) -> int:
+        return sum(size * len(handles) for size, handles in self._pieces.items())
+
+    def _become(self, size: int) -> float:
+        """Hold so much, as far as there is room; the seconds that it took."""
+        ballast, _ = self._opened()
+        if size and self._held == 0:
+            self._grain = Grain(granule=max(Grain().granule, ballast.granule(self._gpu)))
+        steps = self._steps(size)
+        if not (steps.release or steps.take):
+            return 0.0
+        begun = time.monotonic()
+        going = [self._pieces[piece].pop() for piece in steps.release]
+        if going:
+            ballast.release(self._gpu, going)
+        if steps.take:
+            handles = ballast.take(self._gpu, steps.take)
+            for piece, handle in zip(steps.take, handles, strict=False):
+                self._pieces[piece].append(handle)
+        return time.monotonic() - begun
+
+    def _steps(self, size: int) -> Change:
+        chunks = len(self._pieces[self._grain.chunk])
+        rest = next((s for s, got in self._pieces.items() if got and s != self._grain.chunk), 0)
+        return change(Held(chunks, rest), size, self._grain)

@@ -1,0 +1,161 @@
+"""What is to be held on one GPU: how its memory is shared, among whom, and what comes next.
+
+`GpuTerms` is what a config and the clients say, `Stretch` what the turns are about to do, and
+`weigh` what both and a reading of the GPU come to: the table of limits and the ballast to hold.
+"""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass, field, replace
+from typing import Any
+
+from rota.memory.ballast import Grain, Plan, Standing, plan
+from rota.memory.limits import Claim, Pool, Shares, shares
+from rota.memory.occupancy import measured_reserve
+from rota.model import GpuMemory
+
+
+@dataclass(frozen=True, slots=True)
+class GpuTerms:
+    """How the memory of one GPU is shared, and among whom.
+
+    Attributes:
+        pool: the GPU; its `unmanaged` is measured, not told.
+        claims: who holds replicas of it, in the order in which they came.
+        strangers: pids of unmanaged processes. A process that is neither a client's nor named here
+            has just come: it is nobody's for the moment, and cuts nobody's limit.
+        hard: limits are held by ballast; otherwise they are only watched.
+        auto: the reserve is measured; `pool.reserve` is not looked at.
+    """
+
+    pool: Pool
+    claims: tuple[Claim, ...] = ()
+    strangers: frozenset[int] = frozenset()
+    hard: bool = True
+    auto: bool = True
+
+    @property
+    def gpu(self) -> str:
+        """Its UUID."""
+        return self.pool.gpu
+
+    @property
+    def limited(self) -> bool:
+        """Somebody on it has a limit."""
+        return any(self.pool.wanted(claim) is not None for claim in self.claims)
+
+
+@dataclass(frozen=True, slots=True)
+class Stretch:
+    """What the turns do on one GPU from now on, until the next stretch.
+
+    Attributes:
+        owners: pid → client, of the processes that have a gate.
+        open_to: the clients whose gates are open, or are to be opened.
+        starting: client → how many of its processes have no context yet.
+        restoring: client → bytes that it brings back from host memory.
+        out: the clients that are paged out: nothing is kept for them.
+    """
+
+    owners: Mapping[int, str] = field(default_factory=dict)
+    open_to: frozenset[str] = frozenset()
+    starting: Mapping[str, int] = field(default_factory=dict)
+    restoring: Mapping[str, int] = field(default_factory=dict)
+    out: frozenset[str] = frozenset()
+
+    def can_allocate(self, client: str) -> bool:
+        """Its gates are open; or it has a process without a gate, in a stretch for such."""
+        for_starters = any(one in self.starting for one in self.open_to)
+        return client in self.open_to or (for_starters and client in self.starting)
+
+
+@dataclass(frozen=True, slots=True)
+class Reading:
+    """A GPU at one moment.
+
+    Attributes:
+        memory: total, used and free bytes.
+        processes: pid → bytes that it uses.
+        held: ballast that is held, in bytes; a part of what is used.
+    """
+
+    memory: GpuMemory
+    processes: Mapping[int, int] = field(default_factory=dict)
+    held: int = 0
+
+    @property
+    def system(self) -> int:
+        """What neither a process nor ballast accounts for."""
+        return self.memory.total - self.memory.free - self.held - sum(self.processes.values())
+
+    def use(self, owners: Mapping[int, str]) -> dict[str, int]:
+        """Client → bytes."""
+        found: Counter[str] = Counter()
+        for pid, size in self.processes.items():
+            if pid in owners:
+                found[owners[pid]] += size
+        return dict(found)
+
+
+@dataclass(frozen=True, slots=True)
+class Weighed:
+    """What a reading comes to: who is due what, and what to hold for it."""
+
+    shares: Shares
+    plan: Plan
+
+
+def weigh(
+    terms: GpuTerms, stretch: Stretch, reading: Reading, system: int, grain: Grain
+) -> Weighed:
+    """The table of a GPU, and the ballast to hold in the coming stretch.
+
+    Nothing is held while no client has a gate there: then only a start could be in need, and it
+    may have everything.
+
+    Args:
+        terms: how its memory is shared.
+        stretch: what comes.
+        reading: as it is now.
+        system: what the driver takes, in bytes, as far as it is known; for an `auto` reserve.
+        grain: in which pieces ballast is held.
+    """
+    strange = sum(reading.processes.get(pid, 0) for pid in terms.strangers)
+    pool = replace(terms.pool, unmanaged=strange)
+    if terms.auto:
+        pool = replace(pool, reserve=min(pool.total, measured_reserve(system, pool.context)))
+    table = shares(pool, terms.claims, reading.use(stretch.owners))
+    free, held = reading.memory.free, reading.held
+    if not (terms.hard and stretch.owners):
+        return Weighed(table, Plan(0, free + held))
+    standings = [
+        Standing(
+            row.client,
+            use=row.use,
+            limit=row.limit,
+            guaranteed=0 if row.client in stretch.out else row.guaranteed,
+            can_allocate=stretch.can_allocate(row.client),
+            context=stretch.starting.get(row.client, 0) * pool.context,
+            restoring=stretch.restoring.get(row.client, 0),
+        )
+        for row in table.rows
+    ]
+    return Weighed(table, plan(standings, free, held, grain))
+
+
+def to_wire(terms: GpuTerms) -> dict[str, Any]:
+    """As plain values."""
+    return asdict(terms) | {"strangers": sorted(terms.strangers)}
+
+
+def from_wire(raw: Mapping[str, Any]) -> GpuTerms:
+    """Read them. KeyError, TypeError or ValueError where that is none of ours."""
+    return GpuTerms(
+        Pool(**raw["pool"]),
+        tuple(Claim(**claim) for claim in raw["claims"]),
+        frozenset(int(pid) for pid in raw["strangers"]),
+        hard=bool(raw["hard"]),
+        auto=bool(raw["auto"]),
+    )
