@@ -28,6 +28,7 @@ from typing import Any
 
 from bench.programs import KINDS
 from rota.gatekeeper.client import NoGatekeeper, read_turns
+from rota.jobs.folder import SOCKET
 
 HERE = Path(__file__).resolve().parent
 ROTA = [sys.executable, "-m", "rota"]
@@ -58,6 +59,11 @@ class Run:
         self.config = folder / "config.yaml"
         self.config.write_text(CONFIG.format(limit=LIMITS[handover]))
         self.agent = self.start_agent()
+        end = time.monotonic() + 30
+        while not (self.run_dir / SOCKET).exists():
+            if self.agent.poll() is not None or time.monotonic() > end:
+                raise SystemExit((folder / "agent.log").read_text()[-2000:])
+            time.sleep(0.05)
         self.programs: dict[str, subprocess.Popen[bytes]] = {}
         self.newcomers: list[subprocess.Popen[bytes]] = []
         self.came = self.lost = self.next = self.turns = 0
