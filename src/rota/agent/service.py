@@ -34,6 +34,9 @@ if TYPE_CHECKING:
 RETRY_GPU = 10.0
 """Seconds between looks for a GPU under `failOnInitError: false`."""
 
+INTRODUCTION = 0.3
+"""Seconds that turns wait for the kubelet at the start; they can do without it."""
+
 RESTART = 1.0
 """Seconds until a task that failed is started again."""
 
@@ -199,8 +202,18 @@ class Agent:
         if self._inventory.emulated:
             self._log.warning("the GPU is emulated", gpus=len(self._inventory.gpus))
         await self._connect(stack, hardware)
+        await self._introduce(loaded)
         self._turns = self._make_turns(hardware)
         await self._apply_first(loaded)
+
+    async def _introduce(self, loaded: Loaded) -> None:
+        """Let the kubelet know the replicas before all that turns need is imported."""
+        if self._manager is None:
+            return
+        with suppress(ConfigRefused, TimeoutError):  # whoever applies it tells why it is refused
+            await self._serve(config.fit(loaded, self._inventory, str(self._settings.config or "")))
+            async with asyncio.timeout(INTRODUCTION):
+                await self._manager.wait_registered()
 
     def _only(self) -> AbstractContextManager[None]:
         return only_agent(self._settings.kubelet_dir)
@@ -208,7 +221,6 @@ class Agent:
     def _warm(self) -> None:
         """Import what is needed when the driver has come up."""
         importlib.import_module("rota.kubelet.manager")
-        importlib.import_module("rota.agent.turns")
 
     async def _connect(self, stack: AsyncExitStack, hardware: Hardware) -> None:
         """Make what gives replicas to programs; it serves from the first `_serve` on."""
