@@ -1,0 +1,232 @@
+"""One snapshot from all that is known. Pure."""
+
+from __future__ import annotations
+
+from collections import Counter, defaultdict
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field, replace
+
+from rota.clients.picture import ClientOnGpu, ProcessKey
+from rota.figures.facts import Facts
+from rota.figures.fares import GateState, Standing
+from rota.figures.model import (
+    ClientFigures,
+    GpuFigures,
+    Kind,
+    OwnFigures,
+    ProcessFigures,
+    Snapshot,
+    State,
+)
+from rota.figures.readings import Reading
+from rota.figures.seconds import GpuSeconds, Key
+from rota.figures.waits import AllWaits, Waits
+from rota.model import Gpu
+
+UNMANAGED = "unmanaged"
+"""Before the GPU's UUID: the id of the one client that all unmanaged processes of a GPU are."""
+
+
+@dataclass(frozen=True, slots=True)
+class Known:
+    """All that a snapshot is made of.
+
+    Attributes:
+        at: seconds since 1970.
+        facts: what the agent knows.
+        gates: the gatekeeper's state.
+        readings: what the driver says, by GPU.
+        busy: GPU → seconds in which it was busy.
+        own: what is known of Rota itself.
+        commands: pid → command line, where it may be shown.
+    """
+
+    at: float
+    facts: Facts
+    gates: GateState
+    readings: Mapping[str, Reading]
+    busy: Mapping[str, float]
+    own: OwnFigures
+    commands: Mapping[ProcessKey, str] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, slots=True)
+class Holder:
+    """A client on a GPU, unmanaged ones included, before there are any figures of it."""
+
+    client: str
+    gpu: str
+    kind: Kind
+    replicas: int
+    processes: tuple[ProcessKey, ...]
+    starting: tuple[ProcessKey, ...]
+    labels: Mapping[str, str]
+
+    @property
+    def key(self) -> Key:
+        """As the accounts know it."""
+        return self.client, self.gpu
+
+
+def holders(facts: Facts) -> Iterator[Holder]:
+    """Who is on the GPUs, and who holds replicas of them, by GPU and client."""
+    for gpu in facts.gpus:
+        for one in facts.picture.on(gpu.uuid):
+            yield _managed(one)
+        strangers = [p for p in facts.picture.unmanaged if p.gpu == gpu.uuid and not p.pending]
+        if strangers:
+            keys = tuple(one.process for one in strangers)
+            yield Holder(f"{UNMANAGED}/{gpu.uuid}", gpu.uuid, Kind.UNMANAGED, 0, keys, (), {})
+
+
+def _managed(one: ClientOnGpu) -> Holder:
+    labels = dict(one.labels)
+    kind = Kind.JOB if "job" in labels else Kind.POD
+    return Holder(one.client, one.gpu, kind, len(one.replicas), one.processes, one.starting, labels)
+
+
+def compose(known: Known, seconds: GpuSeconds, waits: AllWaits) -> Snapshot:
+    """The snapshot."""
+    facts = known.facts
+    clients = [_client(holder, known, seconds, waits) for holder in holders(facts)]
+    clients = list(_with_power(clients, known.readings))
+    return Snapshot(
+        at=known.at,
+        node=facts.node,
+        emulated=facts.emulated,
+        driver_version=facts.driver_version,
+        ready=facts.ready,
+        gpus=tuple(_gpu(gpu, known) for gpu in facts.gpus),
+        clients=tuple(clients),
+        own=known.own,
+    )
+
+
+def _gpu(gpu: Gpu, known: Known) -> GpuFigures:
+    facts, reading = known.facts, known.readings.get(gpu.uuid, Reading())
+    memory, vitals = reading.memory, reading.vitals
+    xids = facts.xids.get(gpu.uuid, ())
+    return GpuFigures(
+        uuid=gpu.uuid,
+        index=gpu.index,
+        minor=gpu.minor,
+        product=gpu.product,
+        pci_bus_id=gpu.pci_bus_id,
+        replicas=facts.replicas.get(gpu.uuid, 0),
+        healthy=gpu.uuid not in facts.unhealthy,
+        why_unhealthy=facts.unhealthy.get(gpu.uuid, ""),
+        turns_mode=facts.mode,
+        turns_off=facts.off.get(gpu.uuid, ""),
+        holder=known.gates.holder(gpu.uuid),
+        waiting=known.gates.waiting(gpu.uuid),
+        utilization=vitals.utilization,
+        busy_seconds_total=known.busy.get(gpu.uuid, 0.0),
+        memory_total_bytes=memory.total if memory else gpu.memory_bytes or None,
+        memory_used_bytes=memory.used if memory else None,
+        memory_free_bytes=memory.free if memory else None,
+        ballast_bytes=known.gates.ballast(gpu.uuid),
+        temperature_celsius=vitals.temperature_celsius,
+        power_watts=vitals.power_watts,
+        power_limit_watts=vitals.power_limit_watts,
+        sm_clock_hertz=vitals.sm_clock_hertz,
+        memory_clock_hertz=vitals.memory_clock_hertz,
+        memory_utilization=vitals.memory_utilization,
+        xids=dict(Counter(xids)),
+        last_xid=xids[-1] if xids else 0,
+    )
+
+
+def _client(holder: Holder, known: Known, seconds: GpuSeconds, waits: AllWaits) -> ClientFigures:
+    facts, reading = known.facts, known.readings.get(holder.gpu, Reading())
+    standing = known.gates.standing(holder.client, holder.gpu)
+    processes = _processes(holder.processes, reading, known.commands)
+    replicas = facts.replicas.get(holder.gpu, 0)
+    state, why = _state(holder, standing, facts)
+    weight, priority = facts.weights.get(holder.client, (1.0, "standard"))
+    return _with_turns(
+        ClientFigures(
+            client=holder.client,
+            gpu=holder.gpu,
+            kind=holder.kind,
+            namespace=holder.labels.get("namespace", ""),
+            pod=holder.labels.get("pod", ""),
+            container=holder.labels.get("container", ""),
+            job=holder.labels.get("job", ""),
+            user=holder.labels.get("user", ""),
+            state=state,
+            why=why,
+            replicas=holder.replicas,
+            share=holder.replicas / replicas if replicas else 0.0,
+            weight=weight,
+            priority=priority,
+            processes=processes,
+            gpu_seconds_total=seconds.total(holder.key),
+            utilization=seconds.recent(holder.key),
+            memory_bytes=sum(one.memory_bytes for one in processes),
+            memory_limit_bytes=standing.limit,
+        ),
+        standing,
+        waits[holder.key],
+        known.gates,
+    )
+
+
+def _with_turns(
+    figures: ClientFigures, standing: Standing, waits: Waits, gates: GateState
+) -> ClientFigures:
+    at = gates.at if gates.at is not None else 0.0
+    half, most = waits.percentiles(at, 0.5, 0.95)
+    return replace(
+        figures,
+        wait_seconds_total=waits.total,
+        waiting=waited_now(standing, at),
+        turn_since=standing.since + gates.offset if standing.since is not None else None,
+        turns=dict(waits.ends),
+        waits=waits.histogram,
+        wait_p50=half,
+        wait_p95=most,
+        gate_open=standing.opening,
+        gate_close=standing.closing,
+        gate_failures_total=standing.failures,
+    )
+
+
+def waited_now(standing: Standing, at: float) -> float:
+    """For how long it has been waiting; 0 if it does not wait."""
+    return max(0.0, at - standing.waits) if standing.waits is not None else 0.0
+
+
+def _state(holder: Holder, standing: Standing, facts: Facts) -> tuple[State, str]:
+    """What it does now, and why it is ungated."""
+    if not holder.processes:
+        return (State.STARTING, "") if holder.starting else (State.ABSENT, "")
+    if holder.kind is Kind.UNMANAGED and not standing.known:
+        return State.UNGATED, "holds no replica of this GPU"
+    why = standing.ungated or facts.off.get(holder.gpu, "")
+    if why:
+        return State.UNGATED, why
+    if standing.wants:
+        return (State.TURN if standing.open else State.WAITS), ""
+    return State.IDLE, ""
+
+
+def _processes(
+    keys: Sequence[ProcessKey], reading: Reading, commands: Mapping[ProcessKey, str]
+) -> tuple[ProcessFigures, ...]:
+    return tuple(
+        ProcessFigures(key.pid, reading.processes.get(key.pid, 0), commands.get(key, ""))
+        for key in keys
+    )
+
+
+def _with_power(
+    clients: Collection[ClientFigures], readings: Mapping[str, Reading]
+) -> Iterable[ClientFigures]:
+    """Each client's part of its GPU's power: as its part of what all had of the last second."""
+    busy: defaultdict[str, float] = defaultdict(float)
+    for one in clients:
+        busy[one.gpu] += one.utilization
+    for one in clients:
+        watts = readings.get(one.gpu, Reading()).vitals.power_watts
+        part = one.utilization / busy[one.gpu] if busy[one.gpu] else 0.0
+        yield replace(one, power_watts=None if watts is None else watts * part)

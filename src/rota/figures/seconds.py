@@ -1,0 +1,173 @@
+"""GPU seconds: how much of a GPU's time each client had. Pure.
+
+Two accounts are kept of each client on a GPU. By *turns*: the time in its own turns less what it
+was seen idle, true to the millisecond, but only where the client takes turns with others; a client
+that is alone is looked at four times a second. By *driver*: what the driver says each process was
+served. From look to look the better of the two counts: turns where the client takes turns with
+somebody else at both ends of the time between, the driver elsewhere.
+
+In an overlapped handover the next client's gates are open while the last one drains, and a client
+that works for moments works beside the holder. Such time counts once: for the client whose turn
+ended first, that is for the one that is drained, and for the guest.
+"""
+
+from __future__ import annotations
+
+from collections import defaultdict, deque
+from collections.abc import Iterable, Mapping, Set
+from dataclasses import dataclass, field
+
+from rota.scheduling.log import Turn
+
+Key = tuple[str, str]
+"""A client's id and the UUID of a GPU."""
+
+RECENT = 1.0
+"""Seconds over which utilization is taken."""
+
+PATIENCE = 3
+"""Looks for which a process that ended is still asked for: its last account may come late."""
+
+_CLAIMS = 64
+"""Stretches of ended turns that are kept for each GPU: those that an open one can overlap."""
+
+
+@dataclass(frozen=True, slots=True)
+class Fare:
+    """How a client fares on a GPU now, by the gatekeeper.
+
+    Attributes:
+        since: when its turn began, on the gatekeeper's clock; None if it has none.
+        used: what it has had of it, in seconds.
+        beside: it takes turns with somebody else.
+    """
+
+    since: float | None = None
+    used: float = 0.0
+    beside: bool = False
+
+
+@dataclass(slots=True)
+class _Account:
+    """What is known of one client on one GPU."""
+
+    settled: float = 0.0  # by turns that have ended
+    turns: float = 0.0  # by turns, those of now included
+    total: float = 0.0
+    beside: bool = False
+    pids: dict[int, tuple[float, int]] = field(
+        default_factory=dict
+    )  # pid → last account, looks since
+    points: deque[tuple[float, float]] = field(default_factory=lambda: deque(maxlen=64))
+
+
+class GpuSeconds:
+    """The accounts of one node's clients."""
+
+    def __init__(self) -> None:
+        """Nobody has had anything."""
+        self._accounts: defaultdict[Key, _Account] = defaultdict(_Account)
+        self._claims: defaultdict[str, deque[tuple[float, float]]] = defaultdict(
+            lambda: deque(maxlen=_CLAIMS)
+        )
+
+    def ended(self, turns: Iterable[Turn]) -> None:
+        """Take in turns in the order in which they ended."""
+        for turn in turns:
+            own = self._own(turn.gpu, turn.start, turn.end, turn.used)
+            self._accounts[turn.client, turn.gpu].settled += own
+            begun = max(turn.start, turn.end - turn.used)
+            self._claims[turn.gpu].append((begun, turn.end))
+
+    def look(
+        self,
+        now: float,
+        fares: Mapping[Key, Fare],
+        owners: Mapping[Key, Iterable[int]],
+        served: Mapping[str, Mapping[int, float]],
+    ) -> None:
+        """Take in one look, after all turns that had ended by then.
+
+        Args:
+            now: on the gatekeeper's clock, or on any steady one while there is none.
+            fares: of the clients that are in a rota.
+            owners: the pids of each client on each GPU.
+            served: GPU → pid → seconds; without the GPUs of which the driver does not tell.
+        """
+        for key in {*fares, *owners, *self._accounts}:  # who is gone may have a last account
+            account = self._accounts[key]
+            by_turns = self._by_turns(key, account, fares.get(key, Fare()), now)
+            by_driver = _by_driver(account, owners.get(key, ()), served.get(key[1]))
+            beside = key in fares and fares[key].beside
+            steady, account.beside = beside and account.beside, beside
+            account.total += by_turns if steady or by_driver is None else by_driver
+            _mark(account.points, now, account.total)
+
+    @property
+    def keys(self) -> Set[Key]:
+        """Whose accounts are kept."""
+        return self._accounts.keys()
+
+    def total(self, key: Key) -> float:
+        """All GPU seconds so far."""
+        return self._accounts[key].total if key in self._accounts else 0.0
+
+    def recent(self, key: Key) -> float:
+        """The part of about the last second that the client had, 0 to 1."""
+        points = self._accounts[key].points if key in self._accounts else None
+        if not points or len(points) < 2:
+            return 0.0
+        (begun, first), (ended, last) = points[0], points[-1]
+        return min(1.0, (last - first) / (ended - begun)) if ended > begun else 0.0
+
+    def forget(self, keys: Iterable[Key]) -> None:
+        """Those clients are no more."""
+        for key in keys:
+            self._accounts.pop(key, None)
+
+    def restart(self) -> None:
+        """A new gatekeeper has a clock of its own and starts with no turns."""
+        self._claims.clear()
+
+    def _by_turns(self, key: Key, account: _Account, fare: Fare, now: float) -> float:
+        """What the turns add since the last look."""
+        open_ = 0.0
+        if fare.since is not None:
+            open_ = self._own(key[1], fare.since, now, fare.used)
+        before, account.turns = account.turns, max(account.turns, account.settled + open_)
+        return account.turns - before
+
+    def _own(self, gpu: str, start: float, end: float, used: float) -> float:
+        """What of a turn's use is not claimed by turns that ended before it."""
+        claimed, until = 0.0, start
+        for begun, ended in sorted(self._claims[gpu]):
+            lower, upper = max(begun, until), min(ended, end)
+            if upper > lower:
+                claimed += upper - lower
+                until = upper
+        return max(0.0, used - claimed)
+
+
+def _by_driver(
+    account: _Account, pids: Iterable[int], served: Mapping[int, float] | None
+) -> float | None:
+    """What the driver adds since the last look; None where it does not tell."""
+    if served is None:
+        return None
+    for pid in pids:
+        account.pids[pid] = (account.pids.get(pid, (0.0, 0))[0], 0)
+    added = 0.0
+    for pid, (last, looks) in list(account.pids.items()):
+        value = max(last, served.get(pid, last))
+        added += value - last
+        account.pids[pid] = (value, looks + 1)
+        if looks >= PATIENCE:
+            del account.pids[pid]
+    return added
+
+
+def _mark(points: deque[tuple[float, float]], now: float, total: float) -> None:
+    """Keep the points of the last second, and the one before them."""
+    points.append((now, total))
+    while len(points) > 2 and points[1][0] <= now - RECENT:
+        points.popleft()
