@@ -24,6 +24,10 @@ class Names:
         self.now: set[str] = set()
         self.listed = 0
         self.changes: list[str] = []
+        self.lacking = 0
+
+    def denied(self) -> None:
+        self.lacking += 1
 
     def replaced(self, objects: Sequence[Object]) -> None:
         self.now = {metadata(one)["name"] for one in objects}
@@ -146,6 +150,7 @@ async def test_a_missing_right_is_told_and_tried_again_later(
     cluster.store.create("pods", pod("a"))
     async with following(api, log) as (names, follow):
         await until(lambda: follow.forbidden)
+        assert names.lacking
         assert 'cannot list resource "pods"' in log.troubles.now[WHAT]
         cluster.forbidden = set()
         await until(lambda: names.now == {"a"})

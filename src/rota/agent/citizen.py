@@ -132,8 +132,11 @@ class Citizen:
 
     @property
     def knows_config(self) -> bool:
-        """The ConfigMap was seen, or seen to be missing."""
-        return self._map.known
+        """The ConfigMap was seen, or seen to be missing, and the node's label too.
+
+        Where the label may not be seen, the default counts.
+        """
+        return self._map.known and (self._own.known or self._own.hidden)
 
     def config(self) -> Chosen:
         """This node's config. NoConfig where the ConfigMap has none for it."""
@@ -217,13 +220,13 @@ class Citizen:
     def _node_changed(self, node: Object | None) -> None:
         found = labels_of(node or {})
         self._label = found.get(LABEL, "")
-        if self.labels:
+        if self.labels and node:
             self.labels.seen(found)
         self._config_changed()
 
     def _config_changed(self) -> None:
         """Only what can make another config of it is an edit."""
         now = (self._label, data_of(self._map.thing))
-        if self._map.known and now != self._seen:
+        if self.knows_config and now != self._seen:
             self._seen = now
             self._edited()

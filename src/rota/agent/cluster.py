@@ -202,10 +202,12 @@ class ClusterAgent(Agent):
             self._log.error("the last good config fits no more", reason=error.what)
 
     async def _try(self) -> None:
-        """As an agent's; what was read before and is served is not read again."""
-        if self._terms.config_map and not self._refused_now and self._citizen:
+        """As an agent's; what is served already, or is not known yet, is not read again."""
+        if self._terms.config_map:
+            if not self.citizen.knows_config:
+                return
             with suppress(NoConfig):
-                if self.citizen.config() == self._read_last:
+                if not self._refused_now and self.citizen.config() == self._read_last:
                     return
         await super()._try()
 

@@ -123,8 +123,9 @@ def _refused(key: str, value: str, wanted: str, default: str) -> BadValue:
 
 
 def _unknown(key: str) -> BadValue:
-    near = difflib.get_close_matches(key, KNOWN, n=1)
-    hint = f"did you mean {near[0]}?" if near else f"there is {', '.join(KNOWN)}"
+    names = [known.removeprefix(PREFIX) for known in KNOWN]
+    near = difflib.get_close_matches(key.removeprefix(PREFIX).lower(), names, n=1)
+    hint = f"did you mean {PREFIX}{near[0]}?" if near else f"there is {', '.join(KNOWN)}"
     return BadValue(key, f"{key[: 2 * SHOWN]} is no annotation of Rota's; {hint}")
 
 

@@ -9,7 +9,7 @@ is physical devices and `replicas` those of one; a product that is shared under 
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 
 from rota.config.quantities import format_duration
@@ -64,8 +64,8 @@ def labels(facts: Facts, *, own_only: bool = False) -> dict[str, str]:
     found = _rota(facts)
     if not own_only:
         found |= {NVIDIA + key: value for key, value in _node(facts).items()}
-        for resource in facts.plan.resources:
-            found |= _resource(resource, facts)
+        for name, parts in _by_name(facts.plan.resources).items():
+            found |= {f"{name}.{key}": value for key, value in _resource(parts).items()}
     return {key: value_of(text) for key, text in found.items() if value_of(text)}
 
 
@@ -124,29 +124,36 @@ def _versions(name: str, parts: list[str], third: str) -> dict[str, str]:
     return found
 
 
-def _resource(resource: Resource, facts: Facts) -> dict[str, str]:
-    """Those of one resource, under the name that it has without `rename`."""
-    name = resource.renamed_from or resource.name
-    count, product = len(resource.devices), _product(resource.devices)
-    most = max((resource.replicas_of(device.uuid) for device in resource.devices), default=1)
-    shared = resource.shared and most > 1
-    found = {
-        "product": product + ("-SHARED" if shared and not resource.renamed_from else ""),
-        "count": str(count),
+def _by_name(resources: Iterable[Resource]) -> dict[str, list[Resource]]:
+    """Resources by the name that they have without `rename`: some devices may be renamed only."""
+    found: dict[str, list[Resource]] = {}
+    for resource in resources:
+        found.setdefault(resource.renamed_from or resource.name, []).append(resource)
+    return found
+
+
+def _resource(parts: Sequence[Resource]) -> dict[str, str]:
+    """The labels of one resource, by what comes after its name."""
+    devices = [device for part in parts for device in part.devices]
+    shared = [part for part in parts if part.shared]
+    most = max(part.replicas_of(device.uuid) for part in parts for device in part.devices)
+    suffix = "-SHARED" if any(not part.renamed_from for part in shared) else ""
+    major, minor = devices[0].gpu.compute_capability
+    return {
+        "product": _product(devices[0]) + suffix,
+        "count": str(len(devices)),
         "replicas": str(most),
-        "memory": str(min(device.memory_bytes for device in resource.devices) >> 20),
-        "sharing-strategy": resource.sharing,
+        "memory": str(min(device.memory_bytes for device in devices) >> 20),
+        "sharing-strategy": shared[0].sharing if shared else "none",
+        "family": devices[0].gpu.family,
+        "compute.major": str(major),
+        "compute.minor": str(minor),
     }
-    first = resource.devices[0].gpu
-    major, minor = first.compute_capability
-    found |= {"family": first.family, "compute.major": str(major), "compute.minor": str(minor)}
-    return {f"{name}.{key}": value for key, value in found.items()}
 
 
-def _product(devices: Iterable[Device]) -> str:
-    first = next(iter(devices))
-    name = re.sub(r"\s+", "-", first.gpu.product)
-    return f"{name}-MIG-{first.mig.profile}" if first.mig else name
+def _product(device: Device) -> str:
+    name = re.sub(r"\s+", "-", device.gpu.product)
+    return f"{name}-MIG-{device.mig.profile}" if device.mig else name
 
 
 def _said(true: bool) -> str:

@@ -33,6 +33,10 @@ class Sink(Protocol):
         """One was added, modified or deleted."""
         ...
 
+    def denied(self) -> None:
+        """The right to see them is missing."""
+        ...
+
 
 @dataclass(frozen=True, slots=True)
 class Timing:
@@ -118,6 +122,8 @@ class Follow:
         self.forbidden = isinstance(error, Forbidden)
         self.troubles.say(self.what, str(error))
         self.settled.set()
+        if self.forbidden:
+            self.sink.denied()
 
     def _pause(self, error: ClusterError, backoff: Backoff) -> float:
         if isinstance(error, Forbidden):

@@ -93,6 +93,9 @@ class Pods:
         if _wished({name: now}) != _wished({name: before} if before else {}):
             self._changed()
 
+    def denied(self) -> None:
+        """No wish is known then but those that were."""
+
     def _read(self, thing: Object, before: PodFacts | None) -> PodFacts:
         meta = metadata(thing)
         given = tuple(sorted(ours(annotations_of(thing)).items()))

@@ -102,7 +102,11 @@ class Restarter:
                 await asyncio.sleep(backoff.next())
 
     async def _once(self) -> bool:
-        """Restart it, if it is this node's turn."""
+        """Restart it, if it is here and it is this node's turn."""
+        if not self.pods.plugins:
+            where = f"{self.selector.namespace}/{self.selector.label}={self.selector.value}"
+            self.troubles.say(_WHAT, f"no pod {where} is on this node")
+            return False
         lease = await self._take()
         if lease is None:
             return False
@@ -129,8 +133,6 @@ class Restarter:
         self.recorder.tell(Ref.node(self.node), PLUGIN_RESTARTED, what)
 
     async def _until_ready(self, before: Mapping[Name, PodFacts]) -> None:
-        if not before:
-            return
         old = {pod.uid for pod in before.values()}
         try:
             async with asyncio.timeout(self.ready):

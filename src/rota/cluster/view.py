@@ -12,12 +12,20 @@ Labels: TypeAlias = Mapping[str, str]
 
 
 class One:
-    """The one object of a view; `thing` is None while there is none, or it is not known yet."""
+    """The one object of a view.
+
+    Attributes:
+        thing: None while there is none, and while it is not known.
+        known: it was seen, or seen to be missing.
+        hidden: it may not be seen.
+    """
 
     def __init__(self, changed: Callable[[Object | None], None]) -> None:
+        """`changed` is called whenever more is known."""
         self._changed = changed
         self.thing: Object | None = None
         self.known = False
+        self.hidden = False
 
     def replaced(self, objects: Sequence[Object]) -> None:
         """It is the only one, or there is none."""
@@ -27,8 +35,14 @@ class One:
         """It changed."""
         self._set(None if change.what == "DELETED" else change.object)
 
+    def denied(self) -> None:
+        """It may not be seen; what was seen before still counts."""
+        if not self.hidden:
+            self.hidden = True
+            self._changed(self.thing)
+
     def _set(self, thing: Object | None) -> None:
-        self.known, self.thing = True, thing
+        self.known, self.hidden, self.thing = True, False, thing
         self._changed(thing)
 
 
