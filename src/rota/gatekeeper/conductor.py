@@ -27,6 +27,9 @@ SLOW = 0.25
 UNDER_WAY = 0.02
 """How soon to look for hanging calls while gates are worked; one that comes back wakes the loop."""
 
+OVERLAP = 0.02
+"""The longest drain that a handover is overlapped with, in seconds: a few slices of the driver's."""
+
 JOURNAL_RETRY = 2.0
 """Seconds after which turns are tried again where the journal could not be written."""
 
@@ -313,10 +316,12 @@ class Conductor:
             if into is None or not self.ensemble.is_coming(into):
                 self._pending.remove(pending)
                 continue
-            clear = not any(
-                self.groups[c].state is State.CLOSING for c in pending.out & {*self.groups}
-            )
-            if self.settings.handing == "disjoint" and not clear:
+            closing = [
+                self.groups[client]
+                for client in pending.out & {*self.groups}
+                if self.groups[client].state is State.CLOSING
+            ]
+            if any(self._goes_first(group) for group in closing):
                 continue
             pending.weighed = pending.weighed or self._is_weighed(into, now)
             if not pending.weighed:
@@ -333,11 +338,19 @@ class Conductor:
             return True
         return self.memory.ready(into, self, now)
 
+    def _goes_first(self, closing: Group) -> bool:
+        """Whether its gates must be closed before the next client's are opened.
+
+        Where that takes long, two programs would share the GPU all that time.
+        """
+        return self.settings.handing == "disjoint" or closing.drain > OVERLAP
+
     def _refused(self, client: str, now: float) -> None:
         """Its gates would not close. In a disjoint handover nobody else may open then."""
         self.ensemble.refused(client, now)
         for pending in self._pending:
-            if client in pending.out and pending.into and self.settings.handing == "disjoint":
+            waits = pending.into and self.ensemble.is_coming(pending.into)
+            if client in pending.out and pending.into and waits:
                 self.ensemble.abandon(pending.into)
 
     # Comings and goings
