@@ -8,18 +8,31 @@ import pytest
 
 from rota.cluster.annotations import PodWish
 from rota.emulation import driver
+from rota.gatekeeper.client import ask
 from tests.agent.conftest import sharing
 from tests.agent.world import World, clients, trainer, turns_of
+
+
+async def limit_of(world: World, client: str) -> int:
+    """What the gatekeeper has for that client's limit of memory, in bytes."""
+    async with asyncio.timeout(20):
+        while True:
+            state = await asyncio.to_thread(ask, world.node.folder / "run", {"op": "state"})
+            for memory in state["memory"].values():
+                if client in memory["clients"]:
+                    return int(memory["clients"][client]["limit"])
+            await asyncio.sleep(0.05)
 
 
 async def test_an_annotation_weighs_in_the_measured_shares(world: World) -> None:
     world.config(any=sharing(4))
     world.start()
     await world.node.until_allocatable(4)
-    world.pod(trainer("heavy"), weight="3")
+    world.pod(trainer("heavy"), weight="3", memory="2Gi")
     world.pod(trainer("light"))
     used = await turns_of(world, 16)
     assert 0.65 < used["heavy"] / sum(used.values()) < 0.85
+    assert await limit_of(world, "default/heavy/main") == 2 << 30
 
 
 async def test_a_bad_annotation_is_told_on_the_pod_and_counts_as_the_default(world: World) -> None:

@@ -262,7 +262,8 @@ class ClusterAgent(Agent):
         pod = self.citizen.pod_of(client)
         if pod is None:
             return Wish()
-        return Wish(pod.wish.weight, pod.wish.priority, pod.ending)
+        wish = pod.wish
+        return Wish(wish.weight, wish.priority, ending=pod.ending, memory=wish.memory)
 
     async def _connect(self, stack: AsyncExitStack, hardware: Hardware) -> None:
         if not self._terms.beside:

@@ -1,7 +1,7 @@
 """Looks now and then who is on the GPUs, and writes Events on pods about what they must know.
 
 Told is what begins: a pod that has begun to use a GPU without holding a replica of it, a client
-that has begun to run ungated. What lasts is not told again.
+that has begun to run ungated or to use more memory than it may. What lasts is not told again.
 """
 
 from __future__ import annotations
@@ -15,8 +15,9 @@ from rota.agent.logs import Logger
 from rota.agent.turns import Turns
 from rota.clients.picture import Unmanaged
 from rota.cluster.events import Ref
-from rota.cluster.reasons import UNGATED, UNMANAGED
+from rota.cluster.reasons import OVER_LIMIT, UNGATED, UNMANAGED, Reason
 from rota.errors import RotaError
+from rota.memory.sizes import shown
 
 LOOK = 2.0
 """Seconds between looks: an Event is for people."""
@@ -30,6 +31,7 @@ class Observer:
         self._citizen = citizen
         self._log = log
         self._ungated: dict[str, str] = {}
+        self._over: dict[str, str] = {}
         self._strangers: frozenset[tuple[str, str, str]] = frozenset()
 
     @property
@@ -46,7 +48,7 @@ class Observer:
         while True:
             await asyncio.sleep(LOOK)
             self._look_for_strangers(self._turns.picture.unmanaged)
-            await self._look_for_ungated()
+            await self._look_at_clients()
 
     def _look_for_strangers(self, unmanaged: Iterable[Unmanaged]) -> None:
         now: dict[tuple[str, str, str], Unmanaged] = {}
@@ -66,19 +68,47 @@ class Observer:
                 self._log.warning("unmanaged GPU use", pod=f"{namespace}/{pod}", gpu=gpu)
         self._strangers = frozenset(now)
 
-    async def _look_for_ungated(self) -> None:
+    async def _look_at_clients(self) -> None:
         try:
             state = await self._turns.state()
         except RotaError:
             return  # it is told elsewhere that there is no gatekeeper
-        clients: Mapping[str, Mapping[str, Any]] = state.get("clients", {})
-        now = {id_: str(one["ungated"]) for id_, one in clients.items() if one.get("ungated")}
-        for id_, why in now.items():
-            pod = _pod_of(self._citizen, id_)
-            if id_ not in self._ungated and pod:
-                what = f"container {id_.rpartition('/')[2]} takes no turns: {why}"
-                self._citizen.tell(pod, UNGATED, what)
-        self._ungated = now
+        self._ungated = self._tell_new(UNGATED, self._ungated, ungated_in(state))
+        self._over = self._tell_new(OVER_LIMIT, self._over, over_in(state))
+
+    def _tell_new(
+        self, reason: Reason, before: Mapping[str, str], now: Mapping[str, str]
+    ) -> dict[str, str]:
+        """Tell of the clients for which this has just begun."""
+        for client, what in now.items():
+            pod = _pod_of(self._citizen, client)
+            if client not in before and pod:
+                name = client.rpartition("/")[2]
+                self._citizen.tell(pod, reason, f"container {name} {what}")
+        return dict(now)
+
+
+def ungated_in(state: Mapping[str, Any]) -> dict[str, str]:
+    """Client → why it takes no turns, of those that do not. Of the gatekeeper's state."""
+    clients = state.get("clients", {})
+    return {
+        id_: f"takes no turns: {one['ungated']}"
+        for id_, one in clients.items()
+        if one.get("ungated")
+    }
+
+
+def over_in(state: Mapping[str, Any]) -> dict[str, str]:
+    """Client → how far it is over its limit, of those that are. Of the gatekeeper's state."""
+    found = {}
+    for gpu, memory in state.get("memory", {}).items():
+        for client in memory["offenders"]:
+            row = memory["clients"][client]
+            found[client] = (
+                f"uses {shown(row['use'])} of the memory of {gpu}, "
+                f"{shown(row['over'])} more than its limit of {shown(row['limit'])}"
+            )
+    return found
 
 
 def _pod_of(citizen: Citizen, client: str) -> Ref | None:
