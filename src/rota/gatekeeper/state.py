@@ -6,6 +6,7 @@ import time
 from typing import Any
 
 from rota.gatekeeper.conductor import Conductor
+from rota.gatekeeper.fares import calls, fares
 from rota.gatekeeper.group import Group
 
 
@@ -14,8 +15,8 @@ def describe(conductor: Conductor, now: float) -> dict[str, Any]:
 
     `off` says why no gate is closed, empty while turns are on. Of each GPU: `holder` and `waiting`.
     Of each client: its `gate`, whether it `wants` the GPU, why it is `ungated`, its `pids`, and per
-    GPU the `used` seconds so far. Of the `memory` of each GPU that is looked after: the table of
-    limits and of what is held, in bytes.
+    GPU the `used` seconds so far and how it `fares` there; besides the `calls` of its gates. Of the
+    `memory` of each GPU that is looked after: the table of limits and of what is held, in bytes.
     """
     return {
         "at": now,
@@ -59,4 +60,6 @@ def _client(conductor: Conductor, group: Group) -> dict[str, Any]:
         "ungated": group.ungated or group.spec.ungated,
         "pids": sorted(process.pid for process in group.processes),
         "used": used,
+        "fares": fares(conductor, group),
+        "calls": calls(group),
     }
