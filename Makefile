@@ -8,6 +8,10 @@ WORKERS ?= 3
 SOURCES := src tests bench examples
 
 export PIP_DISABLE_PIP_VERSION_CHECK = 1
+# Bytecode is kept, in the environment's own folder: without it each of the many processes that the
+# demo and the tests start compiles the project anew.
+export PYTHONPYCACHEPREFIX = $(CURDIR)/$(VENV)/pycache
+unexport PYTHONDONTWRITEBYTECODE
 
 .PHONY: demo test check format stubs bench clean help
 

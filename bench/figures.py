@@ -70,6 +70,15 @@ class Figures:
         rows = ((row, self.values.get(row.key, [])) for row in ROWS)
         return {row.key: _entry(row, values) for row, values in rows if values}
 
+    def beside(self, other: Figures) -> str:
+        """Markdown: the other's median and ours, and the ratio of each pair of rounds."""
+        lines = ["| what | unit | medians | ratio (least–most) |", "| --- | --- | --- | --- |"]
+        for row in ROWS:
+            ours, theirs = self.values.get(row.key), other.values.get(row.key)
+            if ours and theirs:
+                lines.append(_ratio(row, ours, theirs))
+        return "\n".join(lines)
+
     def table(self) -> str:
         """Markdown, one line a figure."""
         head = "| what | unit | min | median | max | values | aim | NVIDIA's, elsewhere |"
@@ -77,6 +86,14 @@ class Figures:
         measured = ((row, self.values.get(row.key)) for row in ROWS)
         lines += [_line(row, values) for row, values in measured if values]
         return "\n".join(lines)
+
+
+def _ratio(row: Row, ours: list[float], theirs: list[float]) -> str:
+    ratios = sorted(mine / other for mine, other in zip(ours, theirs, strict=False) if other)
+    digits = DIGITS[row.unit]
+    both = f"{median(theirs):.{digits}f} → {median(ours):.{digits}f}"
+    spread = f"**×{median(ratios):.2f}** ({ratios[0]:.2f}–{ratios[-1]:.2f})" if ratios else ""
+    return f"| {row.title} | {row.unit} | {both} | {spread} |"
 
 
 def _entry(row: Row, values: list[float]) -> dict[str, Any]:

@@ -214,6 +214,7 @@ class Agent:
             await self._serve(config.fit(loaded, self._inventory, str(self._settings.config or "")))
             async with asyncio.timeout(INTRODUCTION):
                 await self._manager.wait_registered()
+        await asyncio.to_thread(importlib.import_module, "rota.agent.turns")
 
     def _only(self) -> AbstractContextManager[None]:
         return only_agent(self._settings.kubelet_dir)
