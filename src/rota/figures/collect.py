@@ -10,7 +10,7 @@ from __future__ import annotations
 import asyncio
 import os
 import time
-from collections import defaultdict
+from collections import defaultdict, deque
 from collections.abc import Iterable, Mapping
 from dataclasses import replace
 
@@ -58,6 +58,8 @@ class Collector:
         self._commands: dict[ProcessKey, str] = {}
         self._looked = 0.0
         self._number = self._starts = 0
+        self._offset = time.time() - time.monotonic()
+        self._unsettled: deque[tuple[int, Turn]] = deque()
         self._looking = asyncio.Lock()
 
     async def run(self) -> None:
@@ -72,9 +74,15 @@ class Collector:
             if not self._looked or time.monotonic() - self._looked >= age:
                 await self._look()
 
-    def snapshot(self) -> Snapshot:
-        """The figures of the last look."""
-        return compose(self._known, self._seconds, self._waits)
+    async def fresh_turns(self) -> None:
+        """Read the turns that have ended; far cheaper than a look."""
+        async with self._looking:
+            await self._read_turns()
+
+    def snapshot(self, *, commands: bool = True) -> Snapshot:
+        """The figures of the last look, with or without the command lines of processes."""
+        known = self._known if commands else replace(self._known, commands={})
+        return compose(known, self._seconds, self._waits)
 
     def scrape(self) -> tuple[Snapshot, tuple[ClientFigures, ...]]:
         """The figures of the last look, and those of clients that have gone since the last scrape."""
@@ -95,30 +103,44 @@ class Collector:
         self._remember(facts, gates, readings)
 
     async def _gates(self, facts: Facts) -> GateState:
+        self._mind_gatekeeper(facts)
+        try:
+            gates = GateState(await self._node.state())
+        except RotaError:
+            return GateState()
+        self._offset = gates.offset
+        return gates
+
+    def _mind_gatekeeper(self, facts: Facts) -> None:
+        """A new gatekeeper numbers its turns from 0, and so do we."""
         if facts.gatekeeper_starts != self._starts:
             self._starts, self._number = facts.gatekeeper_starts, 0
             self._seconds.restart()
-        try:
-            return GateState(await self._node.state())
-        except RotaError:
-            return GateState()
+            self._unsettled.clear()
 
     async def _turns(self, until: int) -> list[Turn]:
-        """The turns up to that number which have not been read yet."""
+        """The turns with a number below `until` that were not settled yet."""
+        if self._number < until:
+            await self._read_turns()
         found: list[Turn] = []
+        while self._unsettled and self._unsettled[0][0] < until:
+            found.append(self._unsettled.popleft()[1])
+        return found
+
+    async def _read_turns(self) -> None:
+        """Read the gatekeeper's log to its end."""
+        self._mind_gatekeeper(self._node.facts())
         try:
             for _ in range(_PAGES):
-                if self._number >= until:
-                    break
                 following, page = await self._node.turns(self._number)
-                taken = page[: len(page) - max(0, following - until)]
-                found += taken
-                self._number = min(following, until)
+                first = following - len(page)
+                self._unsettled += enumerate(page, first)
+                self.history.add(page, self._offset)
+                self._number = following
                 if not page:
-                    break
+                    return
         except RotaError:
-            pass  # it has ended between two questions; what it said before counts
-        return found
+            return  # there is none, or it has just ended; what it said before counts
 
     def _add(
         self,
@@ -131,7 +153,6 @@ class Collector:
         here = list(holders(facts))
         self._seconds.ended(turns)
         self._waits.ended(turns)
-        self.history.add(turns, gates.offset)
         owners = {one.key: [key.pid for key in one.processes] for one in here}
         served = {gpu: r.served for gpu, r in readings.items() if r.served is not None}
         at = gates.at if gates.at is not None else now
