@@ -36,9 +36,7 @@ CONFIG_SERVED = Reason(
 )  # fmt: skip
 BAD_ANNOTATION = Reason("BadAnnotation", "pod", "a `rota.dev/` annotation is not taken", quiet=0.0)
 UNGATED = Reason("Ungated", "pod", "it takes no turns, and why; it runs beside the others")
-OVER_LIMIT = Reason(
-    "OverMemoryLimit", "pod", "it uses more GPU memory than it may, where limits are only watched"
-)
+OVER_LIMIT = Reason("OverMemoryLimit", "pod", "it uses more GPU memory than its limit")
 UNMANAGED = Reason("UnmanagedGpuUse", "pod", "it uses a GPU without holding a replica of it")
 PLUGIN_RESTARTED = Reason(
     "PluginRestarted", "node", "NVIDIA's plugin was restarted to read an edit that checks out",

@@ -148,17 +148,17 @@ def _meta(name: str, namespace: str) -> dict[str, str]:
 
 def table() -> str:
     """The rights as a table, for the reference page."""
-    lines = ["| objects | verbs | in | what for | without it |", "| --- | --- | --- | --- | --- |"]
+    lines = ["| objects | verbs | in | what for | needed |", "| --- | --- | --- | --- | --- |"]
     places = {
         "cluster": "the cluster",
         "config": "the ConfigMap's namespace",
         "plugin": "the plugin's namespace",
     }
     for right in RIGHTS:
-        lack = "that does not happen, and the agent says so" if right.optional else "no config"
+        need = "for that" if right.optional else "with `--config-map`"
         only = f" ({', '.join(right.names)})" if right.names else ""
         lines.append(
             f"| {right.kind.plural}{only} | {', '.join(right.verbs)} | {places[right.where]} "
-            f"| {right.what} | {lack} |"
+            f"| {right.what} | {need} |"
         )
     return "\n".join(lines)
