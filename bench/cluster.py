@@ -86,12 +86,13 @@ async def _agent(
     folder: Path, cluster: FakeCluster, kubelet: EmbeddedKubelet
 ) -> AsyncIterator[int]:
     kubeconfig = cluster.kubeconfig(folder / "kubeconfig")
+    log = folder / "log"
     process = await asyncio.create_subprocess_exec(
         *(sys.executable, "-m", "rota", "agent", "--config-map", "rota/config", "--node", "here"),
         *("--emulate", "t4", "--kubelet-dir", str(kubelet.plugin_socket.parent)),
         *("--run-dir", str(folder / "run"), "--listen", f"127.0.0.1:{PORT}"),
         env=os.environ | {"KUBECONFIG": str(kubeconfig)},
-        stderr=asyncio.subprocess.DEVNULL,
+        stderr=log.open("wb"),
     )
     try:
         await kubelet.wait_until(lambda: kubelet.allocatable().get("nvidia.com/gpu") == 4, 30)
@@ -99,6 +100,7 @@ async def _agent(
     finally:
         process.terminate()
         await process.wait()
+    assert "fault" not in log.read_text(), log.read_text()
 
 
 async def _churn(cluster: FakeCluster, pid: int, pods: int) -> list[Point]:

@@ -6,7 +6,7 @@ import sys
 from pathlib import Path
 
 from rota.cluster import reasons, rights
-from rota.cluster.annotations import table as annotations
+from rota.cluster.annotations import table as annotation_table
 from rota.cluster.features import Facts, labels
 from rota.cluster.labels import STAMP
 from rota.config.load import load_text
@@ -56,7 +56,7 @@ Made from the code: `python tests/cluster/test_reference.py`.
 
 ## Annotations of pods
 
-{annotations()}
+{annotation_table()}
 
 {CLASSES}
 

@@ -41,7 +41,7 @@ def plugin(node: str, number: int = 1, *, ready: bool = True) -> Thing:
 async def node(
     api: KubeApi, log: Log, name: str = "here", ready: float = 300.0
 ) -> AsyncIterator[Restarter]:
-    recorder = Recorder(api, name, at_once(), log.troubles, log.logger, spread=0.0)
+    recorder = Recorder(api, name, at_once(), log.troubles, spread=0.0)
     pods = Pods(lambda: None, lambda *_: None, HERE.fits)
     view = View(PODS, fields=f"spec.nodeName={name}", metadata_only=True)
     follow = Follow(api, view, pods, at_once(), log.troubles, "pods", Timing(0.05, 0.1))

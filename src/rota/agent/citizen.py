@@ -101,7 +101,7 @@ class Citizen:
         self._pace = Pace(tempo.every, tempo.burst)
         pace = Pace(tempo.every, tempo.burst)
         self.recorder = Recorder(
-            api, node, pace, self.troubles, log, spread=tempo.spread,
+            api, node, pace, self.troubles, spread=tempo.spread,
             lacking=tempo.timing.lacking,
         )  # fmt: skip
         beside = terms.beside

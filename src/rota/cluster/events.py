@@ -2,7 +2,7 @@
 
 Telling never waits and never fails: an Event is a word to a person, and no reason to hold up a turn.
 What cannot be written stays for later, the newest of each kind; beyond a number of objects the
-oldest are let go, and counted in the log.
+oldest are let go, and the log says so.
 """
 
 from __future__ import annotations
@@ -17,8 +17,6 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from typing import Any
-
-import structlog
 
 from rota.cluster.door import (
     EVENTS,
@@ -42,6 +40,9 @@ LONGEST = 1000
 
 SPREAD = 10.0
 """Seconds over which nodes spread what they have to say."""
+
+_NONE = "no Events are written"
+TOO_MANY = "there are more Events than may be written; the oldest are let go"
 
 COMPONENT = "rota-agent"
 
@@ -102,8 +103,7 @@ class Recorder:
         api: the door.
         node: the node's name.
         pace: how often one may be written.
-        troubles: where it is told that none can be written.
-        log: where it is told how many were let go.
+        troubles: where it is told that none can be written, or not all.
         clock: monotonic seconds.
         lacking: seconds that a missing right is left alone.
         spread: seconds over which an Event waits, by chance: an edit is seen by all nodes at once.
@@ -113,7 +113,6 @@ class Recorder:
     node: str
     pace: Pace
     troubles: Troubles
-    log: structlog.typing.FilteringBoundLogger
     clock: Callable[[], float] = time.monotonic
     lacking: float = LACKING
     spread: float = SPREAD
@@ -133,7 +132,7 @@ class Recorder:
             self._waiting[ref, reason] = Told(message, 1, now, now)
             if len(self._waiting) > KEPT:
                 self._waiting.popitem(last=False)
-                self.log.warning("too many Events; one was let go")
+                self.troubles.say(TOO_MANY, f"{KEPT} wait to be written")
         self._bell.set()
 
     async def run(self) -> None:
@@ -146,7 +145,9 @@ class Recorder:
                 continue
             await asyncio.sleep(random.uniform(0, self.spread))
             await self.pace.wait()
-            await self._write(key)
+            key, _ = self._next()  # a more urgent one may have come, and that one may be gone
+            if key is not None:
+                await self._write(key)
 
     def _next(self) -> tuple[Key | None, float | None]:
         """Whose turn it is now; or the seconds until it is somebody's, None for nobody's."""
@@ -174,11 +175,13 @@ class Recorder:
             await self._send(key, told)
         except ClusterError as error:
             self._later(key, told)
-            self.troubles.say("no Events are written", str(error))
+            self.troubles.say(_NONE, str(error))
             forbidden = isinstance(error, Forbidden)
             await asyncio.sleep(self.lacking if forbidden else self.backoff.next())
             return
-        self.troubles.say("no Events are written")
+        self.troubles.say(_NONE)
+        if len(self._waiting) < KEPT // 2:
+            self.troubles.say(TOO_MANY)
         self.backoff.reset()
         told.at = self.clock()
         self._written[key] = told
