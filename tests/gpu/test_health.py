@@ -159,3 +159,11 @@ def test_changes_alternate_and_time_out_is_what_passed(
             assert change.seconds_out == (now - out_since if out_since is not None else 0.0)
             out_since = None if change.healthy else now
         assert tracker.healthy(A) == (out_since is None)
+
+
+def test_every_xid_is_counted_also_one_that_leaves_the_gpu_well() -> None:
+    tracker = HealthTracker(["GPU-0", "GPU-1"])
+    for gpu, xid in (("GPU-0", 79), ("GPU-0", 31), ("GPU-0", 31), (None, 48), ("GPU-1", 0)):
+        tracker.event(HealthEvent(gpu, xid), 1.0)
+    assert tracker.xids == {"GPU-0": {79: 1, 31: 2, 48: 1}, "GPU-1": {48: 1}}
+    assert tracker.last_xids == {"GPU-0": 48, "GPU-1": 48}

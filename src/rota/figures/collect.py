@@ -22,7 +22,7 @@ from rota.figures.facts import Door, Facts, Node
 from rota.figures.fares import GateState
 from rota.figures.gone import Gone
 from rota.figures.history import TurnHistory
-from rota.figures.model import ClientFigures, OwnFigures, Snapshot
+from rota.figures.model import ClientFigures, OwnFigures, Snapshot, TurnPage
 from rota.figures.readings import Reading, read
 from rota.figures.seconds import GpuSeconds, Key
 from rota.figures.waits import AllWaits
@@ -42,13 +42,12 @@ class Collector:
     """The figures of one node.
 
     Attributes:
-        history: the turns that were.
         viewers: how many read the stream now; whoever serves it says so.
     """
 
     def __init__(self, node: Node, door: Door) -> None:
         """Nothing is asked before the first look."""
-        self.history = TurnHistory()
+        self._history = TurnHistory()
         self.viewers = 0
         self._node, self._door = node, door
         self._started = time.time()
@@ -61,6 +60,11 @@ class Collector:
         self._offset = time.time() - time.monotonic()
         self._unsettled: deque[tuple[int, Turn]] = deque()
         self._looking = asyncio.Lock()
+
+    @property
+    def at(self) -> float:
+        """When the last look was, in seconds since 1970; 0 before the first."""
+        return self._known.at
 
     async def run(self) -> None:
         """Look until cancelled."""
@@ -90,6 +94,14 @@ class Collector:
         gone = tuple(self._final(figures) for figures in self._gone.take())
         self._forget()
         return snapshot, gone
+
+    def turns(self, since: int | None = None) -> TurnPage:
+        """The turns from that number on, a page of them; the last ones where None."""
+        return self._history.page(since)
+
+    def number_at(self, time: float) -> int:
+        """The number of the first turn that ended after `time`, in seconds since 1970."""
+        return self._history.number_at(time)
 
     async def _look(self) -> None:
         facts = self._node.facts()
@@ -135,7 +147,7 @@ class Collector:
                 following, page = await self._node.turns(self._number)
                 first = following - len(page)
                 self._unsettled += enumerate(page, first)
-                self.history.add(page, self._offset)
+                self._history.add(page, self._offset)
                 self._number = following
                 if not page:
                     return

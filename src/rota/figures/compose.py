@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections import Counter, defaultdict
+from collections import defaultdict
 from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 
@@ -105,7 +105,6 @@ def compose(known: Known, seconds: GpuSeconds, waits: AllWaits) -> Snapshot:
 def _gpu(gpu: Gpu, known: Known) -> GpuFigures:
     facts, reading = known.facts, known.readings.get(gpu.uuid, Reading())
     memory, vitals = reading.memory, reading.vitals
-    xids = facts.xids.get(gpu.uuid, ())
     return GpuFigures(
         uuid=gpu.uuid,
         index=gpu.index,
@@ -131,8 +130,8 @@ def _gpu(gpu: Gpu, known: Known) -> GpuFigures:
         sm_clock_hertz=vitals.sm_clock_hertz,
         memory_clock_hertz=vitals.memory_clock_hertz,
         memory_utilization=vitals.memory_utilization,
-        xids=dict(Counter(xids)),
-        last_xid=xids[-1] if xids else 0,
+        xids=dict(facts.xids.get(gpu.uuid, {})),
+        last_xid=facts.last_xids.get(gpu.uuid, 0),
     )
 
 

@@ -34,7 +34,8 @@ class Facts:
         gpus: in index order.
         replicas: GPU → into how many it is cut.
         unhealthy: GPU → why it is not well; without those that are.
-        xids: GPU → the Xids that came, in order.
+        xids: GPU → Xid → how many of it came.
+        last_xids: GPU → the last one.
         mode: `exclusive` or `driver`.
         off: GPU → why there are no turns on it; empty where there are.
         picture: who is on the GPUs.
@@ -53,7 +54,8 @@ class Facts:
     gpus: tuple[Gpu, ...] = ()
     replicas: Mapping[str, int] = field(default_factory=dict)
     unhealthy: Mapping[str, str] = field(default_factory=dict)
-    xids: Mapping[str, tuple[int, ...]] = field(default_factory=dict)
+    xids: Mapping[str, Mapping[int, int]] = field(default_factory=dict)
+    last_xids: Mapping[str, int] = field(default_factory=dict)
     mode: str = "exclusive"
     off: Mapping[str, str] = field(default_factory=dict)
     picture: Picture = field(default_factory=Picture)

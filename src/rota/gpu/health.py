@@ -8,6 +8,7 @@ the driver asks for no recovery action and no error came for a minute.
 
 from __future__ import annotations
 
+from collections import Counter, defaultdict
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 
@@ -125,9 +126,21 @@ class HealthTracker:
         self, gpus: Iterable[str], xids: XidFilter | None = None, quiet: float = QUIET
     ) -> None:
         self._gpus = tuple(dict.fromkeys(gpus))
-        self._xids = xids or XidFilter()
+        self._filter = xids or XidFilter()
         self._quiet = quiet
         self._out: dict[str, Outage] = {}
+        self._xids: defaultdict[str, Counter[int]] = defaultdict(Counter)
+        self._last: dict[str, int] = {}
+
+    @property
+    def xids(self) -> Mapping[str, Mapping[int, int]]:
+        """GPU → Xid → how many of it were reported, also of those that are skipped."""
+        return {gpu: dict(counts) for gpu, counts in self._xids.items()}
+
+    @property
+    def last_xids(self) -> Mapping[str, int]:
+        """GPU → the last Xid that was reported."""
+        return dict(self._last)
 
     @property
     def watched(self) -> tuple[str, ...]:
@@ -150,9 +163,10 @@ class HealthTracker:
 
     def event(self, event: HealthEvent, now: float) -> tuple[Change, ...]:
         """Take in an error that the driver reported at `now`."""
-        if self._xids.skips(event.xid):
-            return ()
         gpus = self._gpus if event.gpu is None else (event.gpu,)
+        self._count(gpus, event.xid)
+        if self._filter.skips(event.xid):
+            return ()
         changes = (self._mark(gpu, describe(event), now) for gpu in gpus if gpu in self._gpus)
         return tuple(change for change in changes if change)
 
@@ -171,11 +185,16 @@ class HealthTracker:
             if gpu not in recovery:
                 continue
             if recovery[gpu]:
-                if not (self._xids.off or gpu in self._out):
+                if not (self._filter.off or gpu in self._out):
                     yield self._went(gpu, f"the driver asks for recovery: {recovery[gpu]}", now)
             elif (out := self._out.get(gpu)) and now - out.last_sign >= self._quiet:
                 del self._out[gpu]
                 yield Change(gpu, True, f"well again after: {out.reason}", now - out.since)
+
+    def _count(self, gpus: Iterable[str], xid: int) -> None:
+        for gpu in gpus if xid else ():
+            self._xids[gpu][xid] += 1
+            self._last[gpu] = xid
 
     def _mark(self, gpu: str, reason: str, now: float) -> Change | None:
         if out := self._out.get(gpu):
