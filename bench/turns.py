@@ -21,13 +21,14 @@ import subprocess
 import sys
 import tempfile
 import time
+from collections import Counter
 from contextlib import suppress
 from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
 from bench.programs import KINDS
-from rota.gatekeeper.client import NoGatekeeper, read_turns
+from rota.gatekeeper.client import NoGatekeeper, ask, read_turns
 from rota.jobs.folder import SOCKET
 
 HERE = Path(__file__).resolve().parent
@@ -53,7 +54,8 @@ LIMITS = {"overlapped": "none", "disjoint": "share"}
 class Run:
     """An agent and its programs, in a folder of their own."""
 
-    def __init__(self, folder: Path, handover: str) -> None:
+    def __init__(self, folder: Path, handover: str, kinds: list[str]) -> None:
+        self.kinds = kinds
         self.folder, self.run_dir = folder, folder / "run"
         self.stop = folder / "stop"
         self.config = folder / "config.yaml"
@@ -86,7 +88,7 @@ class Run:
 
     def start_programs(self) -> None:
         """One of each kind, as a job."""
-        for kind in KINDS:
+        for kind in self.kinds:
             out = self.folder / f"{kind}.jsonl"
             command = (sys.executable, str(HERE / "programs.py"), kind, str(out), str(self.stop))
             self.programs[kind] = self.rota_run(kind, *command)
@@ -168,17 +170,33 @@ class Run:
 def wait_until_all_run(run: Run, limit: float) -> None:
     """Every program has made its first check."""
     end = time.monotonic() + limit
-    while not all(run.checks(kind) for kind in KINDS):
+    while missing := [kind for kind in run.kinds if not run.checks(kind)]:
         if (gone := run.ended()) or time.monotonic() > end:
-            err = "".join((run.folder / f"{k}.err").read_text()[-600:] for k in gone)
-            raise SystemExit(f"programs that do not run: {gone or 'some'}\n{err}")
+            told = "\n".join(describe(run, kind) for kind in gone or missing)
+            raise SystemExit(f"programs that do not run: {gone or missing}\n{told}")
         time.sleep(0.1)
+
+
+def describe(run: Run, kind: str) -> str:
+    """What there is to know of a program that does not come on: its words, its gate, its threads."""
+    said = (run.folder / f"{kind}.err").read_text()[-800:]
+    pid = run.programs[kind].pid
+    calls: Counter[str] = Counter()
+    for call in Path(f"/proc/{pid}/task").glob("*/syscall"):
+        with suppress(OSError):
+            calls[" ".join(call.read_text().split()[:4])] += 1
+    with suppress(NoGatekeeper):
+        state = ask(run.run_dir, {"op": "state"})
+        told = {name: c for name, c in state["clients"].items() if pid in c["pids"]}
+        said += f"\ngatekeeper: {told or list(state['clients'])}"
+    threads = "\n".join(f"  {count} × {call}" for call, count in calls.most_common(12))
+    return f"{kind} (pid {pid}):\n{said}\nthreads:\n{threads}"
 
 
 def stalls(run: Run, begin: float, end: float) -> dict[str, float]:
     """The longest time between two checks of each program, in seconds."""
     longest = {}
-    for kind in KINDS:
+    for kind in run.kinds:
         times = [c["at"] for c in run.checks(kind) if begin <= c["at"] <= end]
         longest[kind] = round(max((b - a for a, b in pairwise([begin, *times, end])), default=0), 3)
     return longest
@@ -187,7 +205,7 @@ def stalls(run: Run, begin: float, end: float) -> dict[str, float]:
 def compare(run: Run, seconds: float) -> dict[str, Any]:
     """Run each program alone and ungated as far as it came, and hold the digests together."""
     result: dict[str, Any] = {}
-    for kind in KINDS:
+    for kind in run.kinds:
         gated = run.checks(kind)
         out = run.folder / f"{kind}-alone.jsonl"
         never = run.folder / "never"
@@ -206,7 +224,7 @@ def compare(run: Run, seconds: float) -> dict[str, Any]:
 
 def soak(arguments: argparse.Namespace, folder: Path, document: dict[str, Any]) -> None:
     """Turns, then kills, then the comparison."""
-    run = Run(folder, arguments.handover)
+    run = Run(folder, arguments.handover, arguments.programs)
     try:
         run.start_programs()
         wait_until_all_run(run, 120)
@@ -345,6 +363,7 @@ def main() -> None:
     parser.add_argument("--kills", type=int, default=20)
     parser.add_argument("--seed", type=int, default=1)
     parser.add_argument("--handover", default="overlapped", choices=list(LIMITS))
+    parser.add_argument("--programs", nargs="+", choices=list(KINDS), default=list(KINDS))
     parser.add_argument("--json", type=Path)
     arguments = parser.parse_args()
     folder = Path(tempfile.mkdtemp(prefix="rota-turns-", dir="/tmp"))
