@@ -47,6 +47,13 @@ class Cut:
     hard: frozenset[str] = frozenset()
     context: int = 0
 
+    @property
+    def holds(self) -> bool:
+        """On some GPU everybody's limit is held."""
+        return (
+            self.settings.enforce == "hard" and self.settings.limit == "share" and bool(self.hard)
+        )
+
     def pool(self, gpu: str) -> Pool:
         """One GPU as it is to be shared."""
         return Pool(

@@ -186,7 +186,9 @@ class Turns:
         if emulated:
             files = DeviceFiles.emulated(emulated, inventory.gpus)
         sightings = Sightings(door, gpus, place, files=files)
-        self._watch = ClientWatch(sightings, self._changed, log, lister=lister, jobs=jobs)
+        self._watch = ClientWatch(
+            sightings, self._changed, log, lister=lister, jobs=jobs, hurry=lambda: self._cut.holds
+        )
         for gpu in inventory.gpus:
             if why := self._order.reasons[gpu.uuid]:
                 log.warning("no turns on this GPU", gpu=gpu.uuid, reason=why)

@@ -29,6 +29,9 @@ RELIST = 10.0
 PERIOD = 0.09
 """Seconds from look to look: with the look itself, a newcomer is found within 100 ms."""
 
+HURRY = 0.03
+"""The same while a start must be seen before its context is made, since its room is held."""
+
 EMPTY = 0.5
 """The same while no process is on any GPU: the first one has nobody to take turns with."""
 
@@ -60,6 +63,7 @@ class ClientWatch:
         log: for who cannot be asked, and when they can be again.
         lister: asks the kubelet; None where there is none.
         jobs: the local jobs of now.
+        hurry: a client that has no process on a GPU yet must be seen early when it starts.
         clock: monotonic seconds.
     """
 
@@ -71,6 +75,7 @@ class ClientWatch:
         *,
         lister: Lister | None = None,
         jobs: Callable[[], Sequence[LocalJob]] = tuple,
+        hurry: Callable[[], bool] = lambda: False,
         clock: Callable[[], float] = time.monotonic,
     ) -> None:
         """Nothing is asked before `run`."""
@@ -78,6 +83,7 @@ class ClientWatch:
         self._changed = changed
         self._lister = lister
         self._jobs = jobs
+        self._hurry = hurry
         self._clock = clock
         self._troubles = _Troubles(log)
         self._holdings = Holdings()
@@ -124,7 +130,8 @@ class ClientWatch:
     def _period(self) -> float:
         picture = self._picture
         if picture.unmanaged or any(one.processes or one.starting for one in picture.clients):
-            return PERIOD
+            to_come = any(not one.processes for one in picture.clients)
+            return HURRY if to_come and self._hurry() else PERIOD
         return VACANT if self._vacant else EMPTY
 
     @property

@@ -30,7 +30,7 @@ from rota.model import Device
 AHEAD = 1024
 """How many kernels may be queued before `launch` waits for the oldest, as with CUDA."""
 
-INIT_SECONDS = 0.1
+INIT_SECONDS = 0.15
 """From `cuInit`, which opens the GPU's file, to the context (0.1 to 0.4 s on an H200, with it)."""
 
 _LOOK = 0.5

@@ -60,10 +60,11 @@ class Job:
         stand: what came of it; None until it is done.
     """
 
-    def __init__(self, terms: GpuTerms | None, stretch: Stretch) -> None:
-        """`terms` None: everything is let go."""
+    def __init__(self, terms: GpuTerms | None, stretch: Stretch, *, quiet: bool = False) -> None:
+        """`terms` None: everything is let go. `quiet`: every gate is closed, nobody allocates."""
         self.terms = terms
         self.stretch = stretch
+        self.quiet = quiet
         self.stand: Stand | None = None
 
 
@@ -109,7 +110,7 @@ class Hold:
             if job.terms is None:
                 self._let_go()
                 return Stand(job.stretch, time.monotonic())
-            return self._weigh(job.terms, job.stretch)
+            return self._weigh(job.terms, job.stretch, job.quiet)
         except Exception as error:  # a thread that ended would hold up every turn of this GPU
             what = str(error) if isinstance(error, GpuError) else f"{type(error).__name__}: {error}"
             self._let_go()
@@ -129,8 +130,8 @@ class Hold:
             self._doors = self._open_doors()
         return self._doors
 
-    def _weigh(self, terms: GpuTerms, stretch: Stretch) -> Stand:
-        reading = self._read()
+    def _weigh(self, terms: GpuTerms, stretch: Stretch, quiet: bool) -> Stand:
+        reading = self._read(quiet)
         found = weigh(terms, stretch, reading, self._system or 0, self._grain)
         seconds = self._become(found.plan.ballast)
         lacking = found.plan.ballast - self._held
@@ -148,13 +149,13 @@ class Hold:
             stretch, time.monotonic(), found.shares, where, found.plan, self._held, seconds, trouble
         )
 
-    def _read(self) -> Reading:
-        """The GPU, twice the same if that can be had."""
+    def _read(self, quiet: bool) -> Reading:
+        """The GPU; where somebody may allocate, twice the same if that can be had."""
         _, inventory = self._opened()
         memory = inventory.memory(self._gpu)
         for _ in range(READINGS):
             listed = {p.pid: p.memory_bytes for p in inventory.processes(self._gpu)}
-            before, memory = memory, inventory.memory(self._gpu)
+            before, memory = memory, memory if quiet else inventory.memory(self._gpu)
             if before == memory:
                 break
         reading = Reading(memory, listed, self._held)

@@ -107,7 +107,9 @@ class Memory:
         if ticket is None:
             if any(_closing(turns, gpu, into) for gpu in gpus):
                 return False
-            jobs = tuple(self._submit(gpu, _stretch(turns, gpu, into), now) for gpu in gpus)
+            jobs = tuple(
+                self._submit(gpu, _stretch(turns, gpu, into), now, quiet=True) for gpu in gpus
+            )
             ticket = self._tickets[into] = Ticket(jobs, now + PATIENCE)
         if not all(job.stand for job in ticket.jobs) and now < ticket.until:
             return False
@@ -176,12 +178,12 @@ class Memory:
         starting = bool(known.asked.stretch.starting and stretch.starting)
         return not (starting and now - known.at < SETTLING)
 
-    def _submit(self, gpu: str, stretch: Stretch, now: float) -> Job:
+    def _submit(self, gpu: str, stretch: Stretch, now: float, *, quiet: bool = False) -> Job:
         known = self._gpus.get(gpu)
         if known is None:
             known = self._gpus[gpu] = _Gpu(Hold(gpu, self._doors, self._wake))
         known.at = now
-        known.asked = known.hold.submit(Job(self._terms[gpu], stretch))
+        known.asked = known.hold.submit(Job(self._terms[gpu], stretch, quiet=quiet))
         return known.asked
 
     def _took(self, known: _Gpu, job: Job) -> None:
