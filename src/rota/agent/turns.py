@@ -207,6 +207,20 @@ class Turns:
         return {gpu: why or problem for gpu, why in self._order.reasons.items()}
 
     @property
+    def mode(self) -> str:
+        """`exclusive` or `driver`, as the config says."""
+        return self._order.settings.mode
+
+    @property
+    def gatekeeper(self) -> Supervisor:
+        """What keeps the gatekeeper running."""
+        return self._supervisor
+
+    def wish(self, client: str) -> Wish:
+        """What that client was given besides its replicas."""
+        return self._wishes(client)
+
+    @property
     def reasons(self) -> Mapping[str, str]:
         """GPU → why its programs cannot take turns whatever the config says; empty if they can."""
         return self._order.reasons
