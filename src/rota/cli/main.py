@@ -23,6 +23,7 @@ COMMANDS: Mapping[str, str] = {
     "agent": "Serve this node's GPUs to its kubelet, or to local jobs.",
     "gatekeeper": "Run the turns, where the agent is another container.",
     "turns": "Show whose turn it was, for how long, and why it ended.",
+    "trace": "Record the turns of the next seconds for Perfetto, or draw them.",
     "run": "Run a command on a share of a GPU, in line if there is no room.",
     "ps": "List the local jobs: what they hold, and who waits.",
     "stop": "End a local job.",
