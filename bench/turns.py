@@ -148,7 +148,7 @@ class Run:
     def finish(self) -> dict[str, int | None]:
         """Every program stops after its next check; the exit codes."""
         self.stop.touch()
-        end = time.monotonic() + 60
+        end = time.monotonic() + 20
         for program in (*self.programs.values(), *self.newcomers):
             with suppress(subprocess.TimeoutExpired):
                 program.wait(max(0.1, end - time.monotonic()))
@@ -189,7 +189,7 @@ def describe(run: Run, kind: str) -> str:
         state = ask(run.run_dir, {"op": "state"})
         told = {name: c for name, c in state["clients"].items() if pid in c["pids"]}
         said += f"\ngatekeeper: {told or list(state['clients'])}"
-    threads = "\n".join(f"  {count} × {call}" for call, count in calls.most_common(12))
+    threads = "\n".join(f"  {count} × {call}" for call, count in calls.most_common(20))
     return f"{kind} (pid {pid}):\n{said}\nthreads:\n{threads}"
 
 
@@ -227,7 +227,7 @@ def soak(arguments: argparse.Namespace, folder: Path, document: dict[str, Any]) 
     run = Run(folder, arguments.handover, arguments.programs)
     try:
         run.start_programs()
-        wait_until_all_run(run, 120)
+        wait_until_all_run(run, arguments.start_limit)
         print("all programs run", flush=True)
         run.count()
         run.turns, run.why, begin = 0, {}, time.monotonic()
@@ -360,6 +360,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0] if __doc__ else "")
     parser.add_argument("--turns", type=int, default=10_000)
     parser.add_argument("--limit", type=float, default=170.0, help="seconds for them")
+    parser.add_argument("--start-limit", type=float, default=90.0, help="seconds to start in")
     parser.add_argument("--kills", type=int, default=20)
     parser.add_argument("--seed", type=int, default=1)
     parser.add_argument("--handover", default="overlapped", choices=list(LIMITS))
