@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import json
 from typing import Any
 from urllib.request import urlopen
@@ -13,7 +14,7 @@ from rota.agent.logs import make_logger
 from rota.agent.service import Agent
 from rota.emulation.link import Link
 from rota.errors import GpuError, RotaError
-from tests.agent.conftest import GPU, Node, sharing, sleeper
+from tests.agent.conftest import GPU, PATIENCE, Node, sharing, sleeper
 
 
 async def test_one_gpu_becomes_four(node: Node) -> None:
@@ -228,7 +229,8 @@ async def test_status_is_served_over_http(node: Node) -> None:
     node.start(sharing(4), listen="127.0.0.1:0")
     await node.until_allocatable(4)
     port = node.logged("status")[0]["port"]
-    with urlopen(f"http://127.0.0.1:{port}/api/v1/status", timeout=10) as answer:
+    address = f"http://127.0.0.1:{port}/api/v1/status"
+    with await asyncio.to_thread(urlopen, address, timeout=PATIENCE) as answer:
         status = json.load(answer)
     assert status["emulated"] is True
     assert [resource["name"] for resource in status["resources"]] == [GPU]

@@ -27,12 +27,14 @@ from rota.clients.picture import LocalJob, ProcessKey
 from rota.errors import RotaError
 from rota.gpu.health import Change
 from rota.jobs.folder import LASTING, LOCK, SOCKET, STATE, prepare
+from rota.jobs.job import Wish as JobWish
 from rota.jobs.keeper import Keeper
 from rota.jobs.ledger import Pool
 from rota.jobs.peer import Access
 from rota.jobs.server import ControlServer, file_at
 from rota.jobs.starting import READY
 from rota.jobs.state import StateFile
+from rota.model import Replica
 from rota.scheduling.terms import Priority
 
 if TYPE_CHECKING:
@@ -96,6 +98,9 @@ class LocalAgent(Agent):
     def _warm(self) -> None:
         importlib.import_module("rota.agent.turns")
 
+    def _may_look(self) -> Access:
+        return self._terms.access
+
     async def _connect(self, stack: AsyncExitStack, hardware: Hardware) -> None:
         folder = self._settings.run_dir
         self._locked = file_at(folder / LOCK)
@@ -106,6 +111,7 @@ class LocalAgent(Agent):
             self._log,
             extra_env=hardware.environment,
             changed=self._jobs_changed,
+            admit=self._admit,
         )
         stack.callback(self._keeper.close)
         await self._keeper.restore()
@@ -151,6 +157,15 @@ class LocalAgent(Agent):
             wishes=lambda client: wish_of(keeper, client),
             spawn=not self._settings.gatekeeper_elsewhere,
         )
+
+    def _admit(self, id_: str, wish: JobWish, replicas: tuple[Replica, ...]) -> None:
+        """Has it the memory that it asks for, beside those that are there?"""
+        assert self._keeper is not None
+        if self._turns:
+            claims = [
+                (f"job/{job.id}", job.replicas, job.wish.memory_bytes) for job in self._keeper.jobs
+            ]
+            self._turns.admit(claims, (f"job/{id_}", replicas, wish.memory_bytes))
 
     def _jobs_changed(self) -> None:
         if self._turns:

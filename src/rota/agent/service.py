@@ -28,7 +28,9 @@ from rota.gpu.health import Change, HealthTracker, XidFilter
 from rota.model import Inventory
 
 if TYPE_CHECKING:
+    from rota.agent.tell import View
     from rota.agent.turns import Turns, Wish
+    from rota.jobs.peer import Access
     from rota.kubelet.manager import PluginManager
 
 RETRY_GPU = 10.0
@@ -55,6 +57,7 @@ class Agent:
         self._watch: ConfigWatch | None = None
         self._manager: PluginManager | None = None
         self._turns: Turns | None = None
+        self._hardware: Hardware | None = None
         self._tracker = HealthTracker(())
         self._generation = 0
         self._refused = 0
@@ -92,7 +95,11 @@ class Agent:
             if hardware is None:
                 return
             stack.callback(hardware.close)
+            self._hardware = hardware
             await self._begin(stack, hardware, loaded)
+            if not self._settings.listen:
+                await asyncio.to_thread(importlib.import_module, "rota.agent.tell")
+                self._tell(stack)
             await self._until_stopped(hardware)
         self._log.info("stopped")
 
@@ -144,12 +151,32 @@ class Agent:
         return config.read(self._settings)
 
     def _tell(self, stack: AsyncExitStack) -> None:
-        """Serve status over HTTP; its imports are paid only by those who ask for it."""
-        from rota.agent.status import StatusServer
+        """Tell figures and status to whoever asks, from here on to the end."""
+        from rota.agent.tell import Teller
 
-        server = StatusServer(self._settings.listen, self.snapshot)
-        stack.callback(server.close)
-        self._log.info("status", address=self._settings.listen, port=server.port)
+        teller = Teller(self._settings, self._log, self.snapshot, self._view)
+        stack.callback(teller.close)
+        teller.listen(self._may_look())
+        telling = asyncio.create_task(self._keep("figures", teller.run))
+
+        async def end() -> None:
+            telling.cancel()
+            await asyncio.wait({telling})
+
+        stack.push_async_callback(end)
+
+    def _view(self) -> View:
+        """What there is by now, for whoever shows it."""
+        from rota.agent.tell import View
+
+        door = self._hardware.door if self._hardware else None
+        return View(self._inventory, self._served, self._tracker, self._turns, door)
+
+    def _may_look(self) -> Access:
+        """Who may read figures in the agent's own folder."""
+        from rota.jobs.peer import Access
+
+        return Access()
 
     def _look_ahead(self, stack: AsyncExitStack) -> asyncio.Task[Hardware]:
         """Let the driver come up while the config is read and all else is imported."""

@@ -51,7 +51,7 @@ class Settings:
         cdi_dir: where a CDI spec is written if one is asked for.
         run_dir: the agent's own folder.
         node: the node's name.
-        listen: address for status over HTTP; empty for none.
+        listen: address for figures and status over HTTP; empty for none.
         emulate: an emulated node such as `h200x2`; empty for the real GPUs.
     """
 
@@ -67,6 +67,12 @@ class Settings:
     emulate: str = ""
     gatekeeper_elsewhere: bool = False
     """Somebody else keeps the gatekeeper running (a container of its own)."""
+    token_file: Path | None = None
+    """What holds the bearer token that figures over HTTP need; None for no token."""
+    tls: tuple[Path, Path] | None = None
+    """Certificate and key for HTTPS, in PEM; None for plain HTTP."""
+    dcgm_names: bool = False
+    """Metrics have dcgm-exporter's names besides."""
 
     @property
     def pod_resources(self) -> Path:

@@ -25,6 +25,7 @@ from rota.agent.settings import (
 from rota.cli.cluster_options import NAMES as CLUSTER_NAMES
 from rota.cli.cluster_options import cluster_options, cluster_terms
 from rota.cli.local_options import NAMES, local_options, local_terms
+from rota.cli.web_options import web_options, web_terms
 from rota.config.flags import TABLE
 from rota.errors import UsageError
 
@@ -83,7 +84,7 @@ def nvidia_flags(function: F) -> F:
     help="The agent's own folder.  [default: /run/rota for root]",
 )  # fmt: skip
 @click.option("--node", default=default_node, help="The node's name.  [default: $NODE_NAME, host]")
-@click.option("--listen", default="", metavar="ADDR", help="Serve status over HTTP, as HOST:PORT.")
+@web_options
 @click.option("--log", type=click.Choice(["console", "json"]), default="console", show_default=True)
 @click.option(
     "--log-level", type=click.Choice(["debug", "info", "warning", "error"]), default="info",
@@ -106,7 +107,6 @@ def command(
     cdi_dir: Path,
     run_dir: Path,
     node: str,
-    listen: str,
     log: Literal["console", "json"],
     log_level: str,
     gatekeeper_elsewhere: bool,
@@ -132,6 +132,7 @@ def command(
     folder = kubelet_dir or (kubelet_socket.parent if kubelet_socket else KUBELET_DIR)
     terms = local_terms(local, {name: others.pop(name) for name in NAMES})
     asked = {name: others.pop(name) for name in CLUSTER_NAMES}
+    listen, token_file, tls, dcgm_names = web_terms(others)
     citizen = cluster_terms(asked, config_key, local)
     if citizen and citizen.config_map and config is not None:
         raise UsageError("names a second config", where="--config-map", hint="leave --config out")
@@ -140,7 +141,7 @@ def command(
         config = default_config()
     settings = Settings(
         config, config_key, given, dict(os.environ), folder, cdi_dir, run_dir, node, listen, emulate,
-        gatekeeper_elsewhere,
+        gatekeeper_elsewhere, token_file, tls, dcgm_names,
     )  # fmt: skip
     sys.exit(asyncio.run(serve(settings, log, log_level, terms, citizen)))
 

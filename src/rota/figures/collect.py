@@ -198,6 +198,7 @@ class Collector:
         return replace(
             figures,
             gpu_seconds_total=max(figures.gpu_seconds_total, self._seconds.total(key)),
+            turn_seconds_total=max(figures.turn_seconds_total, self._seconds.turns(key)),
             wait_seconds_total=waits.total,
             turns=dict(waits.ends),
             waits=waits.histogram,

@@ -160,6 +160,7 @@ def _client(holder: Holder, known: Known, seconds: GpuSeconds, waits: AllWaits) 
             priority=priority,
             processes=processes,
             gpu_seconds_total=seconds.total(holder.key),
+            turn_seconds_total=seconds.turns(holder.key),
             utilization=seconds.recent(holder.key),
             memory_bytes=sum(one.memory_bytes for one in processes),
             memory_limit_bytes=standing.limit,

@@ -22,7 +22,6 @@ class Standing:
         used: what it has had of that turn.
         waited: for how long it had waited before it.
         waits: since when it has been waiting; None if it does not wait.
-        beside: it takes turns with somebody else.
         ungated: why its gates stay open; empty if they do not.
         opening, closing: calls of its gates.
         failures: how often they failed.
@@ -36,7 +35,6 @@ class Standing:
     used: float = 0.0
     waited: float = 0.0
     waits: float | None = None
-    beside: bool = False
     ungated: str = ""
     opening: Times = field(default_factory=Times)
     closing: Times = field(default_factory=Times)
@@ -46,7 +44,7 @@ class Standing:
     @property
     def fare(self) -> Fare:
         """As the accounts of GPU seconds want it."""
-        return Fare(self.since, self.used, self.beside)
+        return Fare(self.since, self.used)
 
 
 class GateState:
@@ -105,7 +103,6 @@ class GateState:
             used=float(fare.get("used", 0.0)),
             waited=float(fare.get("waited", 0.0)),
             waits=fare.get("waits"),
-            beside=int(fare.get("beside", 0)) > 0,
             ungated=str(told.get("ungated", "")),
             opening=Times(*calls.get("open", ())),
             closing=Times(*calls.get("close", ())),

@@ -89,7 +89,10 @@ class ClientFigures:
         weight: a factor on its share of time.
         priority: its class: `interactive`, `standard`, `batch`.
         processes: those on this GPU, by pid.
-        gpu_seconds_total: see "GPU seconds" in the glossary.
+        gpu_seconds_total: time in which its kernels ran, as the driver says; where it does not, as
+            the next.
+        turn_seconds_total: time in its own turns less what it was seen idle: time that nobody else
+            could have. Rough for a client that is alone: it is looked at four times a second.
         utilization: GPU seconds over the last second or so.
         wait_seconds_total: for how long it wanted the GPU at a closed gate, the wait of now included.
         waiting: for how long it has been waiting now; 0 if it does not wait.
@@ -120,6 +123,7 @@ class ClientFigures:
     priority: str = "standard"
     processes: tuple[ProcessFigures, ...] = ()
     gpu_seconds_total: float = 0.0
+    turn_seconds_total: float = 0.0
     utilization: float = 0.0
     wait_seconds_total: float = 0.0
     waiting: float = 0.0

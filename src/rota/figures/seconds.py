@@ -1,14 +1,15 @@
-"""GPU seconds: how much of a GPU's time each client had. Pure.
+"""How much of a GPU's time each client had: GPU seconds, and turn seconds. Pure.
 
-Two accounts are kept of each client on a GPU. By *turns*: the time in its own turns less what it
-was seen idle, true to the millisecond, but only where the client takes turns with others; a client
-that is alone is looked at four times a second. By *driver*: what the driver says each process was
-served. From look to look the better of the two counts: turns where the client takes turns with
-somebody else at both ends of the time between, the driver elsewhere.
+*GPU seconds* are what the driver says a client's processes were served: time in which their kernels
+ran. They add up to the time in which the GPU was busy. Where the driver does not tell (MIG, or a
+process that it hides), turn seconds take their place.
 
-In an overlapped handover the next client's gates are open while the last one drains, and a client
-that works for moments works beside the holder. Such time counts once: for the client whose turn
-ended first, that is for the one that is drained, and for the guest.
+*Turn seconds* are the time in a client's own turns less what it was seen idle: the time that nobody
+else could have. They are more than GPU seconds by the gaps between a program's kernels, and by the
+milliseconds until it is seen idle; by up to a quarter of a second for a client that is alone, since
+that one is looked at so seldom. In an overlapped handover the next client's gates are open while
+the last one drains, and a client that works for moments works beside the holder. Such time counts
+once: for the client whose turn ended first, that is for the one that is drained, and for the guest.
 """
 
 from __future__ import annotations
@@ -39,25 +40,32 @@ class Fare:
     Attributes:
         since: when its turn began, on the gatekeeper's clock; None if it has none.
         used: what it has had of it, in seconds.
-        beside: it takes turns with somebody else.
     """
 
     since: float | None = None
     used: float = 0.0
-    beside: bool = False
 
 
 @dataclass(slots=True)
 class _Account:
-    """What is known of one client on one GPU."""
+    """What is known of one client on one GPU.
 
-    settled: float = 0.0  # by turns that have ended
-    turns: float = 0.0  # by turns, those of now included
+    Attributes:
+        settled: by turns that have ended.
+        turns: by turns, those of now included.
+        driver: what the driver says.
+        told: the driver says something of it.
+        total: its GPU seconds.
+        pids: pid → its last account, and the looks since it was the client's.
+        points: times and totals of the last second.
+    """
+
+    settled: float = 0.0
+    turns: float = 0.0
+    driver: float = 0.0
+    told: bool = False
     total: float = 0.0
-    beside: bool = False
-    pids: dict[int, tuple[float, int]] = field(
-        default_factory=dict
-    )  # pid → last account, looks since
+    pids: dict[int, tuple[float, int]] = field(default_factory=dict)
     points: deque[tuple[float, float]] = field(default_factory=lambda: deque(maxlen=64))
 
 
@@ -96,11 +104,10 @@ class GpuSeconds:
         """
         for key in {*fares, *owners, *self._accounts}:  # who is gone may have a last account
             account = self._accounts[key]
-            by_turns = self._by_turns(key, account, fares.get(key, Fare()), now)
-            by_driver = _by_driver(account, owners.get(key, ()), served.get(key[1]))
-            beside = key in fares and fares[key].beside
-            steady, account.beside = beside and account.beside, beside
-            account.total += by_turns if steady or by_driver is None else by_driver
+            self._add_turns(key, account, fares.get(key, Fare()), now)
+            _add_driver(account, owners.get(key, ()), served.get(key[1], {}))
+            best = account.driver if account.told else account.turns
+            account.total = max(account.total, best)
             _mark(account.points, now, account.total)
 
     @property
@@ -111,6 +118,10 @@ class GpuSeconds:
     def total(self, key: Key) -> float:
         """All GPU seconds so far."""
         return self._accounts[key].total if key in self._accounts else 0.0
+
+    def turns(self, key: Key) -> float:
+        """All turn seconds so far."""
+        return self._accounts[key].turns if key in self._accounts else 0.0
 
     def recent(self, key: Key) -> float:
         """The part of about the last second that the client had, 0 to 1."""
@@ -129,13 +140,12 @@ class GpuSeconds:
         """A new gatekeeper has a clock of its own and starts with no turns."""
         self._claims.clear()
 
-    def _by_turns(self, key: Key, account: _Account, fare: Fare, now: float) -> float:
-        """What the turns add since the last look."""
+    def _add_turns(self, key: Key, account: _Account, fare: Fare, now: float) -> None:
+        """What the turns come to; the turn of now may yet turn out to be shared."""
         open_ = 0.0
         if fare.since is not None:
             open_ = self._own(key[1], fare.since, now, fare.used)
-        before, account.turns = account.turns, max(account.turns, account.settled + open_)
-        return account.turns - before
+        account.turns = max(account.turns, account.settled + open_)
 
     def _own(self, gpu: str, start: float, end: float, used: float) -> float:
         """What of a turn's use is not claimed by turns that ended before it."""
@@ -148,22 +158,17 @@ class GpuSeconds:
         return max(0.0, used - claimed)
 
 
-def _by_driver(
-    account: _Account, pids: Iterable[int], served: Mapping[int, float] | None
-) -> float | None:
-    """What the driver adds since the last look; None where it does not tell."""
-    if served is None:
-        return None
+def _add_driver(account: _Account, pids: Iterable[int], served: Mapping[int, float]) -> None:
+    """What the driver says of the client's processes, and of those that have just ended."""
     for pid in pids:
         account.pids[pid] = (account.pids.get(pid, (0.0, 0))[0], 0)
-    added = 0.0
     for pid, (last, looks) in list(account.pids.items()):
+        account.told = account.told or pid in served
         value = max(last, served.get(pid, last))
-        added += value - last
+        account.driver += value - last
         account.pids[pid] = (value, looks + 1)
         if looks >= PATIENCE:
             del account.pids[pid]
-    return added
 
 
 def _mark(points: deque[tuple[float, float]], now: float, total: float) -> None:

@@ -71,23 +71,20 @@ class WebServer:
         self._source, self._version, self._wanted = source, version, wanted
 
     async def run(self, listener: Listener) -> None:
-        """Serve until cancelled; the socket is closed then."""
+        """Serve until cancelled. The socket stays with whoever made it."""
         end = asyncio.Event()
+        await _called(listener.sock)
+        if self._wanted:
+            await self._wanted()
+        server = await asyncio.to_thread(self._make, listener, end)
+        serving = asyncio.create_task(server.serve(sockets=[listener.sock.dup()]))
         try:
-            await _called(listener.sock)
-            if self._wanted:
-                await self._wanted()
-            server = await asyncio.to_thread(self._make, listener, end)
-            serving = asyncio.create_task(server.serve(sockets=[listener.sock]))
-            try:
-                await asyncio.shield(serving)
-            finally:
-                end.set()
-                server.end()
-                await asyncio.wait({serving}, timeout=2 * FAREWELL)
-                serving.cancel()
+            await asyncio.shield(serving)
         finally:
-            listener.sock.close()
+            end.set()
+            server.end()
+            await asyncio.wait({serving}, timeout=2 * FAREWELL)
+            serving.cancel()
 
     def _make(self, listener: Listener, end: asyncio.Event) -> Any:
         from rota.web.app import make_app
