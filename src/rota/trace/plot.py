@@ -69,7 +69,7 @@ def _title(trace: Trace) -> str:
     if facts["lost_turns"] != "0":
         parts.append(f"{facts['lost_turns']} turns were gone before they could be read.")
     parts.append(
-        "Full: a turn. Thin: it waits. Dark edge: its gates close, where that took long enough to be seen. Hatched: no turns."
+        "Full: a turn. Thin: it waits. Dark: its gates close, while it drains. Hatched: no turns."
     )
     return "\n".join(parts)
 
@@ -108,11 +108,11 @@ def _lane(axes: Any, place: int, lane: Lane, colour: str, seconds: float) -> Non
             axes.hlines([place] * len(spans), starts, ends, color=_GREY, linewidth=2.5)
         elif name == "close gates":
             seen = [span for span in spans if span[1] > seconds / _DOTS]
-            axes.broken_barh(seen, (place - 0.36, 0.72), color=_INK, linewidth=0)
+            axes.broken_barh(seen, (place - 0.36, 0.72), color=_INK, alpha=0.45, linewidth=0)
         else:
             look = {"facecolor": "white", "edgecolor": colour, "hatch": "///", "linewidth": 0.5}
             axes.broken_barh(spans, (place - 0.3, 0.6), **look)
-    said = f" {100 * lane.used / seconds:.1f} %" if lane.spans["turn"] and seconds else ""
+    said = f" turns {100 * lane.used / seconds:.1f} %" if lane.spans["turn"] and seconds else ""
     if lane.wait_p95 is not None:
         said += f"\n wait p95 {lane.wait_p95 * 1000:.0f} ms"
     axes.text(1.0, place, said, transform=axes.get_yaxis_transform(), fontsize=7, va="center")
