@@ -1,9 +1,12 @@
 """A config that changes is noticed once, whichever way it is changed."""
 
 import asyncio
+import errno
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager
 from pathlib import Path
+
+import pytest
 
 from rota.agent.watch import ConfigWatch
 
@@ -45,6 +48,27 @@ async def test_an_edit_in_place(tmp_path: Path) -> None:
     file.write_text("version: v1\n")
     async with watching(file) as until:
         file.write_text("version: v1\nflags: {}\n")
+        await until(1)
+
+
+async def test_an_edit_that_cannot_be_opened_for_want_of_descriptors_is_read_later(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    file = tmp_path / "config.yaml"
+    file.write_text("a: 1\n")
+    tried = asyncio.Event()
+
+    def fail(*_: object) -> int:
+        tried.set()
+        raise OSError(errno.EMFILE, "Too many open files")
+
+    async with watching(file) as until:
+        with monkeypatch.context() as patch:
+            patch.setattr("rota.agent.watch.os.open", fail)
+            file.write_text("a: 22\n")
+            async with asyncio.timeout(20):
+                await tried.wait()
+            await until(0)
         await until(1)
 
 

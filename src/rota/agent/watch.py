@@ -14,6 +14,8 @@ what `generate > config.yaml` leaves there until the program says its first word
 from __future__ import annotations
 
 import asyncio
+import errno
+import os
 from collections.abc import Awaitable, Callable
 from pathlib import Path
 
@@ -28,6 +30,8 @@ SETTLE = 0.1
 SETTLE_EMPTY = 0.4
 """Seconds for which a file must stay empty to be taken for an empty config."""
 
+_PASSING = frozenset({errno.EMFILE, errno.ENFILE, errno.ENOMEM, errno.EAGAIN, errno.EINTR})
+
 Stamp = tuple[tuple[str, int, int, int], ...]
 
 
@@ -40,6 +44,15 @@ def stamp(path: Path) -> Stamp:
     except OSError:
         return ()
     return tuple(part for file in files for part in _stamp_of(file.name, file))
+
+
+def starved(path: Path) -> bool:
+    """This process can open nothing now. A config read at such a moment would be refused for good."""
+    try:
+        os.close(os.open(path, os.O_RDONLY | os.O_CLOEXEC | os.O_NONBLOCK))
+    except OSError as error:
+        return error.errno in _PASSING
+    return False
 
 
 def _stamp_of(name: str, path: Path) -> Stamp:
@@ -97,6 +110,6 @@ class ConfigWatch:
             empty = any(size == 0 for *_, size in now)
             await asyncio.sleep(self._settle_empty if empty else self._settle)
             before, now = now, stamp(self._path)
-            if now == before:
+            if now == before and not starved(self._path):
                 self._served = now
                 await changed()

@@ -22,6 +22,10 @@ REPLICAS = "ROTA_REPLICAS"
 """The replicas that a container holds, comma separated, in its environment."""
 
 
+LONGEST_ID = 100
+"""Characters of an unknown id that a message repeats: gRPC cuts off answers with long errors."""
+
+
 class Refusal(KubeletError):
     """An allocation that cannot be: the request is wrong."""
 
@@ -82,9 +86,15 @@ def check(listing: Listing, ids: Sequence[str]) -> None:
     for id_ in ids:
         reason = listing.reason(id_)
         if reason is None:
-            raise UnknownReplica(f"{invalid}: unknown device: {id_}")
+            raise UnknownReplica(f"{invalid}: unknown device: {quoted(id_)}")
         if reason:
             raise UnfitReplica(f"{invalid}: device {id_} is unhealthy: {reason}")
+
+
+def quoted(id_: str) -> str:
+    """An id that came from outside, fit for a message: in one line, and not too long."""
+    shown = id_ if id_.isprintable() and id_ else ascii(id_)
+    return shown if len(shown) <= LONGEST_ID else f"{shown[:LONGEST_ID]}… ({len(id_)} characters)"
 
 
 def allocate(

@@ -34,6 +34,14 @@ FAREWELL = 0.5
 LONELY = 5.0
 """Seconds without any watcher, after there was one, until we register again unasked."""
 
+OPTIONS = (
+    ("grpc.so_reuseport", 0),
+    # gRPC throws away what waits beyond 1,000 requests, at random: everybody gets an answer instead.
+    ("grpc.server.max_pending_requests", 1 << 15),
+    ("grpc.server.max_pending_requests_hard_limit", 1 << 15),
+)
+"""How every server is set up."""
+
 CALM = 60.0
 """Seconds without a fault after which the next one is repaired at once again."""
 
@@ -178,14 +186,15 @@ class ResourcePlugin:
         hidden = sockets.checked_length(sockets.hidden_name(folder))
         sockets.checked_length(self.public)
         servicer = Servicer(self, self._broken, self._left)
-        server = grpc.aio.server(options=[("grpc.so_reuseport", 0)])
+        server = grpc.aio.server(options=OPTIONS)
         add_DevicePluginServicer_to_server(servicer, server)  # type: ignore[no-untyped-call]
         try:
             server.add_insecure_port(f"unix:{hidden}")
             await server.start()
             identity = sockets.publish(hidden, self.public)
         except RuntimeError as error:
-            raise KubeletError(f"cannot listen here: {error}", where=str(folder)) from None
+            why = sockets.why_not_bound(hidden) or str(error)
+            raise KubeletError(f"cannot listen here: {why}", where=str(folder)) from None
         except BaseException:
             with suppress(Exception):
                 await server.stop(None)

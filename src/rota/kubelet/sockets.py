@@ -87,6 +87,17 @@ def checked_length(path: Path) -> Path:
     return path
 
 
+def why_not_bound(path: Path) -> str:
+    """What the kernel says to a socket there, which gRPC keeps to itself; empty if it says nothing."""
+    with socket.socket(socket.AF_UNIX, socket.SOCK_STREAM) as probe:
+        try:
+            probe.bind(str(path))
+            path.unlink(missing_ok=True)
+        except OSError as error:
+            return error.strerror or str(error)
+    return ""
+
+
 def publish(hidden: Path, public: Path) -> Identity:
     """Give a bound socket its public name; a stale one (of a killed agent) makes way.
 
