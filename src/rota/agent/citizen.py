@@ -185,7 +185,7 @@ class Citizen:
         node = View(NODES, fields=f"metadata.name={self._node}", metadata_only=True)
         pods = View(PODS, fields=f"spec.nodeName={self._node}", metadata_only=True)
         found = [
-            self._follow(node, self._own, "the node's label is not read; the default counts"),
+            self._follow(node, self._own, "the node's label is not read"),
             self._follow(pods, self.pods, "pods' annotations and deletions are not seen"),
         ]
         if name := self._terms.config_map:

@@ -223,6 +223,8 @@ class ClusterAgent(Agent):
         """Say so, keep it, and label the node."""
         self._label(served)
         chosen = self._read_last
+        if chosen:
+            self._log.info("this node's config", key=chosen.key, chosen_by=chosen.why)
         new = self._keep_good(chosen) if chosen else self._generation > 1
         if new or self._was_refused:
             names = ", ".join(f"{r.name}: {len(r.replicas)}" for r in served.plan.resources)

@@ -106,6 +106,7 @@ class Recorder:
         troubles: where it is told that none can be written, or not all.
         clock: monotonic seconds.
         lacking: seconds that a missing right is left alone.
+        written: how often one was written so far.
         spread: seconds over which an Event waits, by chance: an edit is seen by all nodes at once.
     """
 
@@ -117,6 +118,7 @@ class Recorder:
     lacking: float = LACKING
     spread: float = SPREAD
     backoff: Backoff = field(default_factory=Backoff)
+    written: int = 0
     _waiting: OrderedDict[Key, Told] = field(default_factory=OrderedDict)
     _written: OrderedDict[Key, Told] = field(default_factory=OrderedDict)
     _bell: asyncio.Event = field(default_factory=asyncio.Event)
@@ -183,7 +185,7 @@ class Recorder:
         if len(self._waiting) < KEPT // 2:
             self.troubles.say(TOO_MANY)
         self.backoff.reset()
-        told.at = self.clock()
+        told.at, self.written = self.clock(), self.written + 1
         self._written[key] = told
         self._written.move_to_end(key)
         if len(self._written) > KEPT:

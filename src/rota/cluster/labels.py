@@ -70,7 +70,6 @@ class NodeLabels:
     backoff: Backoff = field(default_factory=Backoff)
     _wanted: dict[str, str] | None = None
     _applied: dict[str, str] = field(default_factory=dict)
-    _theirs: frozenset[str] = frozenset()
     _bell: asyncio.Event = field(default_factory=asyncio.Event)
 
     def want(self, labels: Mapping[str, str]) -> None:
@@ -82,8 +81,7 @@ class NodeLabels:
 
     def seen(self, labels: Mapping[str, str]) -> None:
         """The node has these labels now: one of ours that is gone is written again."""
-        lost = {key for key, value in self._applied.items() if labels.get(key) != value}
-        if lost - self._theirs:
+        if any(labels.get(key) != value for key, value in self._applied.items()):
             self._applied = {}
             self._bell.set()
 
@@ -109,19 +107,30 @@ class NodeLabels:
         wanted = dict(self._wanted or {})
         if wanted == self._applied:
             return
-        await self.pace.wait()
-        theirs = frozenset[str]()
-        try:
-            await self.api.apply(NODES, self._body(wanted), self.node, MANAGER)
-        except Conflict as error:
-            theirs = frozenset(f.removeprefix(_FIELD) for f in error.fields) & wanted.keys()
-            if not theirs:
-                raise
+        theirs = await self._send(wanted)
+        if theirs:
             wanted = {key: value for key, value in wanted.items() if key not in theirs}
-            await self.pace.wait()
-            await self.api.apply(NODES, self._body(wanted), self.node, MANAGER)
-        self._applied, self._theirs = wanted, theirs
+            if more := await self._send(wanted):
+                raise ClusterError(f"labels change hands: {', '.join(sorted(more))}")
         self.troubles.say(_THEIRS, ", ".join(sorted(theirs)))
+
+    async def _send(self, labels: dict[str, str]) -> frozenset[str]:
+        """Apply these; those of them that are somebody else's.
+
+        They count as applied before the answer is there: what is lost meanwhile is written again.
+        """
+        await self.pace.wait()
+        self._applied = labels
+        try:
+            await self.api.apply(NODES, self._body(labels), self.node, MANAGER)
+        except ClusterError as error:
+            self._applied = {}
+            fields = error.fields if isinstance(error, Conflict) else ()
+            theirs = frozenset(field.removeprefix(_FIELD) for field in fields) & labels.keys()
+            if theirs:
+                return theirs
+            raise
+        return frozenset()
 
     def _body(self, labels: Mapping[str, str]) -> dict[str, object]:
         meta = {"name": self.node, "labels": dict(labels)}
