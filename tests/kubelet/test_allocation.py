@@ -115,7 +115,7 @@ def test_an_id_of_nobody_is_named_with_the_resource(things: Things, foreign: str
     with pytest.raises(UnknownReplica) as refused:
         check(listing, ["GPU-0::1", foreign])
     assert str(refused.value) == (
-        f'invalid allocation request for "nvidia.com/gpu": unknown device: {foreign or "''"}'
+        f'invalid allocation request for "nvidia.com/gpu": unknown device: {foreign or repr("")}'
     )
 
 
