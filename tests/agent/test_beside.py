@@ -110,7 +110,8 @@ async def test_beside_nvidias_plugin_a_checked_edit_restarts_it_and_a_bad_one_do
     await plugin.start()
     await world.node.until_allocatable(4)
     world.config(any=sharing(1))
-    await world.until(lambda: world.messages("ConfigRefused", "Node"))
+    (message,) = await world.until_told("ConfigRefused", "Node")
+    assert "NVIDIA's plugin is not restarted" in message
     assert plugin.starts == 1
     world.config(any=sharing(6))
     await world.node.until_allocatable(6)

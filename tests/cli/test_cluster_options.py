@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import subprocess
 import sys
 from pathlib import Path
 from typing import Any
@@ -57,3 +58,16 @@ def test_without_the_client_it_says_what_to_install(monkeypatch: pytest.MonkeyPa
     monkeypatch.setitem(sys.modules, "httpx2", None)
     with pytest.raises(UsageError, match=r"install rota\[cluster\]"):
         connect()
+
+
+def test_an_agent_without_a_cluster_pays_nothing_for_it() -> None:
+    """Neither the help nor a plain agent imports the client, or even the room."""
+    program = (
+        "import sys, rota.cli.agent, rota.agent.service, rota.agent.turns; "
+        "print([m for m in sys.modules if m.split('.')[0] in ('lightkube', 'httpx2') "
+        "or m.startswith('rota.cluster')])"
+    )
+    made = subprocess.run(
+        [sys.executable, "-c", program], capture_output=True, text=True, check=True, timeout=50
+    )
+    assert made.stdout.strip() == "[]"

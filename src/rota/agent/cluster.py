@@ -37,6 +37,12 @@ if TYPE_CHECKING:
 PATIENCE = 5.0
 """Seconds that a start waits for the API server before the last good config is served."""
 
+_ALONE = "The last good config stays"
+_BESIDE = (
+    "The last good config stays, and NVIDIA's plugin is not restarted; one that restarts by itself "
+    "reads this one"
+)
+
 
 def connect() -> Api:
     """The API that the environment names.
@@ -215,7 +221,7 @@ class ClusterAgent(Agent):
         super()._refuse(error)
         self._was_refused = True
         errors = [str(one) for one in error.findings if one.level is Level.ERROR]
-        what = f"{'; '.join(errors)}. The last good config stays"
+        what = f"{'; '.join(errors)}. {_BESIDE if self._terms.beside else _ALONE}"
         self.citizen.tell(self.citizen.node_ref, CONFIG_REFUSED, what)
         self.citizen.tell(self.citizen.config_ref, CONFIG_REFUSED, what)
 
