@@ -10,11 +10,11 @@ from typing import Any
 import pytest
 
 from rota.agent.logs import make_logger
-from rota.agent.observer import Observer, over_in, ungated_in
+from rota.agent.observer import Observer, less_in, over_in, ungated_in
 from rota.clients.picture import Picture, ProcessKey, Unmanaged, Why
 from rota.cluster.events import Ref
-from rota.cluster.pods import Pods
-from rota.cluster.reasons import OVER_LIMIT, UNGATED, UNMANAGED, Reason
+from rota.cluster.pods import PodFacts, Pods
+from rota.cluster.reasons import LESS_MEMORY, OVER_LIMIT, UNGATED, UNMANAGED, Reason
 from rota.errors import RotaError
 
 GPU = "GPU-1"
@@ -43,6 +43,10 @@ class FakeCitizen:
     def __init__(self) -> None:
         self.pods = Pods(lambda: None, lambda *_: None)
         self.events: list[tuple[Ref, Reason, str]] = []
+
+    def pod_of(self, client: str) -> PodFacts | None:
+        parts = client.split("/")
+        return self.pods.of(parts[0], parts[1]) if len(parts) == 3 else None
 
     def tell(self, ref: Ref, reason: Reason, message: str) -> None:
         self.events.append((ref, reason, message))
@@ -104,6 +108,21 @@ async def test_a_client_over_its_limit_is_told(monkeypatch: pytest.MonkeyPatch) 
     turns, citizen = FakeTurns(), FakeCitizen()
     await look(turns, citizen, lambda: turns.told.update(state(over=1)))
     assert [reason for _, reason, _ in citizen.events] == [OVER_LIMIT]
+
+
+async def test_a_client_that_gets_less_than_it_asked_for_is_told(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr("rota.agent.observer.LOOK", 0.0)
+    turns, citizen = FakeTurns(), FakeCitizen()
+    meta = {"name": "p", "namespace": "default", "annotations": {"rota.dev/memory": "100Gi"}}
+    citizen.pods.replaced([{"metadata": meta}])
+    turns.told = state()
+    await look(turns, citizen)
+    ((_, reason, message),) = citizen.events
+    assert reason is LESS_MEMORY
+    assert "asks for 100.0 GiB of the memory of GPU-1 and may use 8.0 GiB" in message
+    assert less_in(state(), lambda _: 8 << 30) == {}
 
 
 async def test_a_stranger_of_a_pod_is_told_once_and_one_of_none_is_only_shown(

@@ -1,13 +1,13 @@
 """Looks now and then who is on the GPUs, and writes Events on pods about what they must know.
 
 Told is what begins: a pod that has begun to use a GPU without holding a replica of it, a client
-that has begun to run ungated or to use more memory than it may. What lasts is not told again.
+that has begun to run ungated, to use more memory than it may, or to get less than it asked for. What lasts is not told again.
 """
 
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from typing import Any
 
 from rota.agent.citizen import Citizen
@@ -15,7 +15,7 @@ from rota.agent.logs import Logger
 from rota.agent.turns import Turns
 from rota.clients.picture import Unmanaged
 from rota.cluster.events import Ref
-from rota.cluster.reasons import OVER_LIMIT, UNGATED, UNMANAGED, Reason
+from rota.cluster.reasons import LESS_MEMORY, OVER_LIMIT, UNGATED, UNMANAGED, Reason
 from rota.errors import RotaError
 from rota.memory.sizes import shown
 
@@ -32,6 +32,7 @@ class Observer:
         self._log = log
         self._ungated: dict[str, str] = {}
         self._over: dict[str, str] = {}
+        self._less: dict[str, str] = {}
         self._strangers: frozenset[tuple[str, str, str]] = frozenset()
 
     @property
@@ -75,6 +76,11 @@ class Observer:
             return  # it is told elsewhere that there is no gatekeeper
         self._ungated = self._tell_new(UNGATED, self._ungated, ungated_in(state))
         self._over = self._tell_new(OVER_LIMIT, self._over, over_in(state))
+        self._less = self._tell_new(LESS_MEMORY, self._less, less_in(state, self._asked))
+
+    def _asked(self, client: str) -> int | None:
+        pod = self._citizen.pod_of(client)
+        return pod.wish.memory if pod else None
 
     def _tell_new(
         self, reason: Reason, before: Mapping[str, str], now: Mapping[str, str]
@@ -108,6 +114,20 @@ def over_in(state: Mapping[str, Any]) -> dict[str, str]:
                 f"uses {shown(row['use'])} of the memory of {gpu}, "
                 f"{shown(row['over'])} more than its limit of {shown(row['limit'])}"
             )
+    return found
+
+
+def less_in(state: Mapping[str, Any], asked: Callable[[str], int | None]) -> dict[str, str]:
+    """Client → how much less memory it may use than it asked for. Of the gatekeeper's state."""
+    found = {}
+    for gpu, memory in state.get("memory", {}).items():
+        for client, row in memory["clients"].items():
+            wish, limit = asked(client), row["limit"]
+            if wish is not None and limit is not None and limit < wish:
+                found[client] = (
+                    f"asks for {shown(wish)} of the memory of {gpu} and may use {shown(limit)}: "
+                    "the rest is others', or not there"
+                )
     return found
 
 

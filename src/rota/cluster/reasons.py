@@ -37,6 +37,9 @@ CONFIG_SERVED = Reason(
 BAD_ANNOTATION = Reason("BadAnnotation", "pod", "a `rota.dev/` annotation is not taken", quiet=0.0)
 UNGATED = Reason("Ungated", "pod", "it takes no turns, and why; it runs beside the others")
 OVER_LIMIT = Reason("OverMemoryLimit", "pod", "it uses more GPU memory than its limit")
+LESS_MEMORY = Reason(
+    "LessMemory", "pod", "its limit is less than `rota.dev/memory` asks for: others came before"
+)
 UNMANAGED = Reason("UnmanagedGpuUse", "pod", "it uses a GPU without holding a replica of it")
 PLUGIN_RESTARTED = Reason(
     "PluginRestarted", "node", "NVIDIA's plugin was restarted to read an edit that checks out",
@@ -53,6 +56,7 @@ ALL = (
     BAD_ANNOTATION,
     UNGATED,
     OVER_LIMIT,
+    LESS_MEMORY,
     UNMANAGED,
     PLUGIN_RESTARTED,
     PLUGIN_NOT_BACK,
