@@ -108,8 +108,9 @@ async def _play(script: Script, screen: Screen) -> Report:
     got: list[signal.Signals] = []
 
     def end(number: signal.Signals) -> None:
+        if not got:  # a second one would cut the clearing up short
+            task.cancel()
         got.append(number)
-        task.cancel()
 
     for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
         loop.add_signal_handler(number, end, number)

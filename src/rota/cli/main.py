@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import errno
 import importlib
+import io
 import sys
 from collections.abc import Mapping
 
@@ -22,6 +23,7 @@ COMMANDS: Mapping[str, str] = {
     "devices": "Show the GPUs here and the replicas that a config makes of them.",
     "agent": "Serve this node's GPUs to its kubelet, or to local jobs.",
     "gatekeeper": "Run the turns, where the agent is another container.",
+    "top": "Show who has the GPU, who waits, and who uses what.",
     "turns": "Show whose turn it was, for how long, and why it ended.",
     "trace": "Record the turns of the next seconds for Perfetto, or draw them.",
     "run": "Run a command on a share of a GPU, in line if there is no room.",
@@ -71,6 +73,9 @@ def app() -> None:
 
 def main(args: list[str] | None = None) -> None:
     """Run the command line and exit: 0 well, 1 the thing asked about is wrong, 2 wrong usage."""
+    for stream in (sys.stdout, sys.stderr):
+        if isinstance(stream, io.TextIOWrapper):
+            stream.reconfigure(errors="replace")  # a × where the locale has none
     try:
         sys.exit(app.main(args, standalone_mode=False) or 0)
     except click.ClickException as error:
