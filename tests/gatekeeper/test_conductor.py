@@ -12,6 +12,7 @@ import pytest
 
 from rota.gatekeeper.conductor import Conductor
 from rota.gatekeeper.gate import Demand
+from rota.gatekeeper.group import State
 from rota.gatekeeper.journal import Journal, Process
 from rota.gatekeeper.lanes import Call, Done, Lanes
 from rota.gatekeeper.messages import ClientSpec, Node, Settings
@@ -41,6 +42,8 @@ class Puppet(Demand):
     closed: bool = False
     answers: dict[Call, GateError] = field(default_factory=dict)
     hangs: bool = False
+    unseen: bool = False
+    rests: bool = True
 
     @property
     def ended(self) -> bool:
@@ -50,10 +53,13 @@ class Puppet(Demand):
         return self.legible
 
     def wants(self) -> bool:
-        return self.legible and self.wanting
+        return self.legible and self.wanting and not self.unseen
 
     def asleep(self) -> bool:
         return not self.wanting
+
+    def at_rest(self) -> bool:
+        return self.rests
 
     def close(self) -> None:
         self.gone = True
@@ -168,6 +174,74 @@ def test_disjoint_closes_before_it_opens_and_overlapped_opens_first(stage: Stage
     del stage.hands.calls[:]
     stage.play(0.11)
     assert [call for call, _ in stage.hands.calls[:2]] == ["open", "close"]
+
+
+def test_a_handover_waits_for_a_drain_that_takes_long(stage: Stage) -> None:
+    stage.settings = Settings(rules=Rules(quantum=0.1, patience=0.1), handing="overlapped")
+    stage.client("a", A)
+    stage.client("b", B)
+    stage.play(0.25)
+    stage.of(A).hangs = True
+    while stage.conductor.groups["a"].state is not State.CLOSING:
+        stage.play(0.001)
+    stage.play(0.05)
+    assert stage.closed() == set()
+    stage.of(A).hangs = False
+    stage.play(0.12)
+    del stage.hands.calls[:]
+    while len(stage.hands.calls) < 2:
+        stage.play(0.001)
+    stage.play(0.1)
+    a_closed = stage.hands.calls.index(("close", A))
+    assert stage.hands.calls[a_closed + 1] == ("open", B)
+
+
+def test_a_client_cut_short_that_waits_in_a_way_unknown_is_let_in_to_see(stage: Stage) -> None:
+    stage.client("a", A)
+    stage.client("b", B)
+    stage.play(0.25)
+    stage.of(B).unseen = True
+    stage.play(10.0)
+    assert 5 <= stage.turns().count("b") <= 15
+
+
+def test_one_that_works_on_the_cpu_meanwhile_is_not_let_in(stage: Stage) -> None:
+    stage.client("a", A)
+    stage.client("b", B)
+    stage.play(0.25)
+    stage.of(B).unseen, stage.of(B).rests = True, False
+    before = stage.turns().count("b")
+    stage.play(5.0)
+    assert stage.turns().count("b") <= before + 1
+
+
+def test_one_that_works_for_moments_is_let_in_beside_the_holder_and_no_gate_moves(
+    stage: Stage,
+) -> None:
+    stage.settings = Settings(rules=Rules(quantum=0.1), handing="overlapped")
+    stage.client("a", A)
+    stage.client("b", B)
+    stage.of(B).wanting = False
+    for _ in range(6):
+        stage.play(0.05)
+        stage.of(B).wanting = True
+        while stage.of(B).closed:
+            stage.play(0.001)
+        stage.play(0.002)
+        stage.of(B).wanting = False
+    stage.play(0.05)
+    assert stage.closed() == set()
+    del stage.hands.calls[:]
+    for _ in range(20):
+        stage.of(B).wanting = True
+        stage.play(0.005)
+        stage.of(B).wanting = False
+        stage.play(0.045)
+    assert stage.hands.calls == []
+    assert stage.turns()[-1] == "b"
+    stage.of(B).wanting = True
+    stage.play(0.3)
+    assert len(stage.closed()) == 1
 
 
 def test_an_idle_client_stays_closed_and_is_served_when_it_wakes(stage: Stage) -> None:

@@ -12,15 +12,21 @@ from typing import Any
 
 import pytest
 
-from rota.gpu.demand import FOREIGN, LET_IN, ProcessDemand
+from rota.gpu.demand import BELIEVED, FOREIGN, LET_IN, ProcessDemand
 from rota.gpu.processes import started
 
 PATIENCE = 30.0
 
 PROGRAM = """
-import itertools, json, select, sys, threading, time
+import ctypes, itertools, json, select, sys, threading, time
 from rota.emulation.rwlock import RwLock
 gate, own, stop = RwLock(), RwLock(), threading.Event()
+libc, mutex = ctypes.CDLL(None), ctypes.create_string_buffer(64)
+
+def want_mutex():
+    libc.pthread_mutex_lock(mutex)
+    libc.pthread_mutex_unlock(mutex)
+    time.sleep(1000)
 
 def start(what, count=1):
     for _ in range(count):
@@ -186,6 +192,46 @@ def test_a_lock_is_not_taken_for_the_program_s_own_for_ever(program: Program) ->
     now += FOREIGN
     assert demand.wants()
     demand.close()
+
+
+def test_a_lock_that_was_disowned_by_mistake_keeps_its_client_out_for_a_moment_only(
+    program: Program,
+) -> None:
+    now = 0.0
+    demand = ProcessDemand(program.process.pid, program.started, clock=lambda: now)
+    program.do("start(lambda: use_and_stay(gate))")
+    eventually(demand.wants)
+    demand.asleep()
+    now = 2 * LET_IN
+    demand.asleep()
+    assert holds(lambda: not demand.wants())
+    now += BELIEVED
+    assert demand.wants()
+    demand.close()
+
+
+def test_who_waits_for_a_mutex_that_is_held_behind_the_gate_wants_the_gpu(
+    program: Program, demand: ProcessDemand
+) -> None:
+    program.do("libc.pthread_mutex_lock(mutex), start(want_mutex)")
+    eventually(demand.wants)
+    assert demand.at_rest()
+    program.do("libc.pthread_mutex_unlock(mutex)")
+    eventually(lambda: holds(lambda: not demand.wants()))
+
+
+def test_who_is_seen_at_a_mutex_once_does_not_want_the_gpu_for_all_that_is_known(
+    program: Program,
+) -> None:
+    program.do("libc.pthread_mutex_lock(mutex), start(want_mutex)")
+    for _ in range(2):
+        demand = ProcessDemand(program.process.pid, program.started)
+        eventually(demand.wants)
+        fresh = ProcessDemand(program.process.pid, program.started)
+        assert not fresh.wants()
+        eventually(fresh.wants)
+        demand.close()
+        fresh.close()
 
 
 def test_a_thread_that_is_slow_to_be_let_in_does_not_disown_the_gate(program: Program) -> None:

@@ -371,7 +371,7 @@ class Conductor:
     def _forget(self, group: Group, gate: Gate) -> None:
         group.remove(gate.process)
         gate.forget()
-        self._changed = True
+        self._changed, self._still = True, False
 
     def _leave(self, client: str, now: float, why: Why) -> None:
         """Out of the rota: its gates are opened."""

@@ -48,6 +48,10 @@ class Demand(Protocol):
         """Its gate is open: do all its CUDA threads sleep?"""
         ...
 
+    def at_rest(self) -> bool:
+        """Its gate is closed: none of its CUDA threads runs, whatever they wait for."""
+        ...
+
     def close(self) -> None:
         """Give its descriptors back."""
         ...

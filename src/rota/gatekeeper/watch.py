@@ -61,6 +61,10 @@ SETTLE = 0.005
 QUIET = 2
 """Looks in a row at which an open client must be asleep to count as idle."""
 
+BLIND = 1.0
+"""One that was cut short, rests since, and is not seen waiting for so long, is let in to see: no
+way of waiting at a gate that we do not know may keep a program out for ever."""
+
 PROBE = 0.01
 """Where demand cannot be read, a turn is a probe of this length."""
 
@@ -80,13 +84,15 @@ class Watch:
         self._burst = 0.0
         self._was_open = False
         self._full = 0
+        self._cut = False
+        self._trying = False
 
     def look_closed(self, group: Group, now: float) -> bool | None:
         """Whether a client whose gates are closed wants the GPU; None: not known yet."""
         if self._was_open:
             self._was_open, self._full = False, self._full + 1
         gates = [gate for gate in group if gate.closed]
-        if any(_waits(gate) for gate in gates):
+        if any(_waits(gate) for gate in gates) or self._is_tried(gates, now - group.since):
             self._active, self.next = now, _tick(now, KNOWN)
             return True
         if now - group.since < SETTLE:
@@ -101,6 +107,7 @@ class Watch:
         """Whether a client whose gates are open works; None: not known yet."""
         contended = company in (Company.WAITING, Company.HOST)
         self._active, self._was_open = now, True
+        self._cut, self._trying = True, False
         self._looks += 1
         self.next = self._again(now - group.since, now, company)
         if not all(gate.demand.readable() for gate in group):
@@ -114,9 +121,16 @@ class Watch:
         if self._quiet < enough:
             self.next = min(self.next, now + AGAIN) if contended else self.next
             return None
+        self._cut = False
         if self._quiet == enough:
             self._burst = now - group.since
         return False
+
+    def _is_tried(self, gates: list[Gate], closed: float) -> bool:
+        """Whether to let it in and see: it was cut short, and what it waits for is not known."""
+        if self._cut and closed > BLIND and not self._trying:
+            self._trying = all(gate.demand.at_rest() and not gate.stopped for gate in gates)
+        return self._trying
 
     def _again(self, opened: float, now: float, company: Company) -> float:
         """When to look again at a client whose gates have been open for `opened` seconds."""

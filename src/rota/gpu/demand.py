@@ -1,8 +1,9 @@
 """Does this process want the GPU now? Read from outside, without a shim in it.
 
 A process whose gate is closed and that wants the GPU has a thread that waits for the read side of
-the driver's rwlock. Which of a program's rwlocks is the driver's is learned: only there does nobody
-ever wait while the gate is open. A process whose gate is open wants the GPU as long as one of its
+the driver's rwlock, or for one of the mutexes that the driver holds while the gate is closed (seen
+where a program loads its kernels, makes a stream, or begins). Which of a program's locks are the
+driver's is learned: only there does nobody stay waiting while the gate is open. A process whose gate is open wants the GPU as long as one of its
 CUDA threads runs or waits for the device; which of its threads are CUDA threads is learned too:
 those that were seen at the gate.
 
@@ -36,6 +37,10 @@ FOREIGN = 10.0
 
 Not for ever: somebody else may have closed the gate while we took it for open."""
 
+BELIEVED = 0.25
+"""Seconds after the closing for which that is believed: should the lock be the driver's after all,
+its client waits no longer than that."""
+
 LET_IN = 0.03
 """Seconds that a thread may still be seen waiting at the gate after it was opened.
 
@@ -65,6 +70,9 @@ class ProcessDemand:
         self._looks = 0
         self._foreign: dict[bytes, float] = {}
         self._still_waits: dict[bytes, float] = {}
+        self._mutexes: dict[int, tuple[bytes, int]] = {}
+        self._open = False
+        self._closed = 0.0
 
     @property
     def ended(self) -> bool:
@@ -81,7 +89,10 @@ class ProcessDemand:
 
     def wants(self) -> bool:
         """Its gate is closed: does a thread wait there?"""
-        self._still_waits.clear()
+        if self._open:
+            self._open, self._closed = False, self._clock()
+            self._still_waits.clear()
+            self._mutexes.clear()
         thorough = self._is_thorough()
         found = any(self._waits(tid) for tid in self._first())
         if not (found or thorough):
@@ -95,15 +106,20 @@ class ProcessDemand:
 
         Until a thread has been seen at the gate, any thread may be a CUDA thread.
         """
+        self._open = True
         self._is_thorough()
         waited: set[bytes] = set()
         for tid in list(self._hot or self._all):
             doing, address = self._look(tid)
             if doing is Doing.BUSY:
                 return False
-            if doing is Doing.RDLOCK:
+            if doing in (Doing.RDLOCK, Doing.MUTEX):
                 waited.add(address)
         return not self._just_opened(waited)
+
+    def at_rest(self) -> bool:
+        """Its gate is closed: none of its CUDA threads runs, whatever it is that they wait for."""
+        return all(self._look(tid)[0] is not Doing.BUSY for tid in list(self._hot or self._all))
 
     def close(self) -> None:
         """Give all descriptors back. Twice is once."""
@@ -123,10 +139,18 @@ class ProcessDemand:
 
     def _waits(self, tid: int) -> bool:
         doing, address = self._look(tid)
-        if doing is not Doing.RDLOCK or self._is_foreign(address):
+        stays = doing is Doing.MUTEX and self._stays(tid, address)
+        if not (doing is Doing.RDLOCK or stays) or self._is_foreign(address):
             return False
         self._at_gate(tid)
         return True
+
+    def _stays(self, tid: int, mutex: bytes) -> bool:
+        """It waited for that mutex at an earlier look too: most mutexes are held for a moment only."""
+        known, look = self._mutexes.get(tid, (b"", 0))
+        if known != mutex:
+            self._mutexes[tid] = mutex, self._looks
+        return known == mutex and look != self._looks
 
     def _look(self, tid: int) -> tuple[Doing, bytes]:
         doing, address = self._threads.doing(tid)
@@ -169,13 +193,14 @@ class ProcessDemand:
         until = self._foreign.get(address)
         if until is None:
             return False
-        if self._clock() < until:
-            return True
-        del self._foreign[address]
-        return False
+        now = self._clock()
+        if now >= until:
+            del self._foreign[address]
+            return False
+        return now - self._closed < BELIEVED
 
     def _just_opened(self, waited: set[bytes]) -> bool:
-        """Somebody waits at a rwlock though the gate is open: just let in, or the lock is not ours."""
+        """Somebody waits for a lock though the gate is open: just let in, or the lock is not ours."""
         just = False
         for address in waited:
             now = self._clock()

@@ -29,6 +29,12 @@ RDLOCK_WAITS = (0x189, 0x109)
 RDLOCK_VALUE = 3
 """What such a wait expects: write phase, and somebody waits."""
 
+MUTEX_WAITS = (0x80, 0x0)
+"""Futex operations of glibc's `pthread_mutex_lock`: a lock of one process, or a shared one."""
+
+MUTEX_VALUE = 2
+"""What such a wait expects: locked, and somebody waits."""
+
 SHARED_WAIT = 0
 """FUTEX_WAIT between processes: how a thread waits for the emulated GPU."""
 

@@ -17,6 +17,8 @@ from rota.gpu.processes import start_in
 from rota.gpu.syscalls import (
     FUTEX,
     IOCTL,
+    MUTEX_VALUE,
+    MUTEX_WAITS,
     RDLOCK_VALUE,
     RDLOCK_WAITS,
     SHARED_WAIT,
@@ -29,6 +31,8 @@ KEPT = 256
 _LINE = 160
 _GATE_OPERATIONS = frozenset(b"0x%x" % operation for operation in RDLOCK_WAITS)
 _GATE_VALUE = b"0x%x" % RDLOCK_VALUE
+_MUTEX_OPERATIONS = frozenset(b"0x%x" % operation for operation in MUTEX_WAITS)
+_MUTEX_VALUE = b"0x%x" % MUTEX_VALUE
 _FUTEX = b"%d" % FUTEX
 _IOCTL = b"%d" % IOCTL
 _SHARED_WAIT = b"0x%x" % SHARED_WAIT
@@ -40,12 +44,13 @@ class Doing(enum.Enum):
     GONE = enum.auto()  # the thread has ended
     BUSY = enum.auto()  # on a CPU, in an ioctl, or waiting for the emulated GPU
     RDLOCK = enum.auto()  # waiting for the read side of a glibc rwlock
+    MUTEX = enum.auto()  # waiting for a glibc mutex
     IDLE = enum.auto()  # anything else: asleep, or waiting for something that is no GPU
 
 
 @lru_cache(maxsize=4096)
 def classify(line: bytes) -> tuple[Doing, bytes]:
-    """Read one line of `/proc/<pid>/task/<tid>/syscall`; with the address where RDLOCK waits.
+    """Read one line of `/proc/<pid>/task/<tid>/syscall`; with the address of the lock.
 
     Remembered: a thread that sleeps reads the same each time.
     """
@@ -64,6 +69,8 @@ def classify(line: bytes) -> tuple[Doing, bytes]:
 def _futex(address: bytes, operation: bytes, value: bytes) -> tuple[Doing, bytes]:
     if operation in _GATE_OPERATIONS and value == _GATE_VALUE:
         return Doing.RDLOCK, address
+    if operation in _MUTEX_OPERATIONS and value == _MUTEX_VALUE:
+        return Doing.MUTEX, address
     if operation == _SHARED_WAIT and int(value, 16) & SHARED_WAIT_BIT:
         return Doing.BUSY, b""
     return Doing.IDLE, b""
