@@ -300,9 +300,12 @@ print(f"closed in {1e3 * took:.1f} ms, seen waiting, opened")
 CAPS = {
     "all": [],
     "SYS_PTRACE": ["setpriv", "--bounding-set=-all,+sys_ptrace"],
-    "SYS_PTRACE, DAC_READ_SEARCH": ["setpriv", "--bounding-set=-all,+sys_ptrace,+dac_read_search"],
     "none": ["setpriv", "--bounding-set=-all"],
 }
+MORE = ("dac_override", "dac_read_search", "kill", "setuid", "setgid", "sys_admin",
+        "checkpoint_restore", "ipc_owner", "fowner", "chown")  # fmt: skip
+"""What is tried besides CAP_SYS_PTRACE, one by one, for a program of another user."""
+
 TARGETS = {
     "same namespaces": [],
     "own net": ["unshare", "-n"],
@@ -330,6 +333,10 @@ def rights(folder: Path) -> dict[str, dict[str, str]]:
             time.sleep(0.05)
         pid = innermost(program.pid)
         found[target] = {caps: probe(pid, setpriv) for caps, setpriv in CAPS.items()}
+        if target == "another user":
+            for cap in MORE:
+                only = ["setpriv", f"--bounding-set=-all,+sys_ptrace,+{cap}"]
+                found[target][f"SYS_PTRACE, {cap.upper()}"] = probe(pid, only)
         print(target, json.dumps(found[target]), flush=True)
         with suppress(ProcessLookupError):
             os.kill(pid, signal.SIGKILL)
@@ -356,7 +363,7 @@ def probe(pid: int, prefix: list[str]) -> str:
 
 
 def main() -> None:
-    """The command line."""
+    """The command line; see the top of the file."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0] if __doc__ else "")
     parser.add_argument("--turns", type=int, default=10_000)
     parser.add_argument("--limit", type=float, default=170.0, help="seconds for them")
