@@ -21,19 +21,22 @@ from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from pathlib import Path
+from statistics import median
 from typing import Any
 from urllib.request import urlopen
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 
 from bench import machine, proc
+from bench.cluster_times import config, deletions, edits
 from rota.kubelet.embedded import EmbeddedKubelet
 from tests.cluster.fake import FakeCluster, Store
 
 ALIVE = 100
 STEPS = 20
 PORT = 19473
-CONFIG = "version: v1\nsharing: {timeSlicing: {resources: [{name: nvidia.com/gpu, replicas: 4}]}}\n"
+TRIES = 20
+"""Edits and deletions that are timed."""
 
 
 @dataclass(frozen=True)
@@ -68,7 +71,14 @@ async def _measured(pods: int) -> str:
         _begin(cluster)
         async with _agent(folder, cluster, kubelet) as pid:
             points = await _churn(cluster, pid, pods)
-        return _page(points, cluster)
+            for name in [one["metadata"]["name"] for one in cluster.store.all("pods")]:
+                cluster.store.delete("pods", "default", name)
+            asked = Counter(f"{one.verb} {one.plural}" for one in cluster.asked)
+            times = (
+                await edits(cluster, kubelet, TRIES),
+                await deletions(cluster, kubelet, folder / "run", TRIES),
+            )
+        return _page(points, cluster, asked, times)
     finally:
         await kubelet.stop()
         await cluster.stop()
@@ -78,7 +88,7 @@ async def _measured(pods: int) -> str:
 def _begin(cluster: FakeCluster) -> None:
     cluster.store.create("nodes", {"metadata": {"name": "here"}})
     meta = {"namespace": "rota", "name": "config"}
-    cluster.store.create("configmaps", {"metadata": meta, "data": {"any": CONFIG}})
+    cluster.store.create("configmaps", {"metadata": meta, "data": {"any": config(4)}})
 
 
 @asynccontextmanager
@@ -100,7 +110,7 @@ async def _agent(
     finally:
         process.terminate()
         await process.wait()
-    assert "fault" not in log.read_text(), log.read_text()
+    assert "fault; starting again" not in log.read_text(), log.read_text()
 
 
 async def _churn(cluster: FakeCluster, pid: int, pods: int) -> list[Point]:
@@ -165,9 +175,13 @@ async def _point(cluster: FakeCluster, pid: int, pods: int, alive: int) -> Point
     return Point(pods, proc.memory(pid)[0], used, time.monotonic() - BEGUN)
 
 
-def _page(points: list[Point], cluster: FakeCluster) -> str:
+def _page(
+    points: list[Point],
+    cluster: FakeCluster,
+    asked: Counter[str],
+    times: tuple[list[float], list[float]],
+) -> str:
     first, last = points[1], points[-1]
-    asked = Counter(f"{one.verb} {one.plural}" for one in cluster.asked)
     took = last.seconds - points[0].seconds
     lines = [
         "# An agent while pods come and go",
@@ -184,12 +198,20 @@ def _page(points: list[Point], cluster: FakeCluster) -> str:
         f"{1e6 * (last.cpu_seconds - first.cpu_seconds) / (last.pods - first.pods):.0f} µs of "
         "processor time a pod.",
         "",
+        f"From an edit of the ConfigMap to the kubelet's allocatable: {_spread(times[0])}. From the "
+        f"mark on a pod whose gate is closed to its gate being open: {_spread(times[1])}.",
+        "",
         f"Requests of the agent in {took:.0f} s: "
         + ", ".join(f"{count} × {what}" for what, count in sorted(asked.items()))
         + f"; {len(list(cluster.store.all('events')))} Events.",
         "",
     ]
     return "\n".join(lines)
+
+
+def _spread(seconds: list[float]) -> str:
+    least, middle, most = (1000 * f(seconds) for f in (min, median, max))
+    return f"{least:.0f} / {middle:.0f} / {most:.0f} ms (least, median, most of {len(seconds)})"
 
 
 if __name__ == "__main__":

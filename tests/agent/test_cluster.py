@@ -176,3 +176,17 @@ async def test_events_do_not_flood(world: World) -> None:
     refused = world.cluster.events("ConfigRefused")
     assert len(refused) <= 4
     assert world.cluster.count("create", "events") + world.cluster.count("patch", "events") < 110
+
+
+async def test_a_config_from_a_file_goes_with_the_rest_of_the_cluster(world: World) -> None:
+    world.node.config.write_text(sharing(4))
+    world.start(Terms(), config=world.node.config)
+    await world.node.until_allocatable(4)
+    await world.until(lambda: world.labels.get("nvidia.com/gpu.replicas") == "4")
+    world.node.config.write_text(sharing(1))
+    (message,) = await world.until_told("ConfigRefused", "Node")
+    assert "config.yaml:6:" in message
+    assert world.messages("ConfigRefused", "ConfigMap") == []
+    world.node.config.write_text(sharing(6))
+    await world.until_told("ConfigServed", "Node")
+    assert world.node.kubelet.allocatable()[GPU] == 6

@@ -85,6 +85,17 @@ async def test_what_is_refused_is_told_in_the_servers_words(
         await api.create(EVENTS, {"metadata": {"name": "e"}}, "default")
 
 
+async def test_an_answer_that_does_not_come_is_not_waited_for_without_end(
+    cluster: FakeCluster, api: KubeApi, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("rota.cluster.kube.ANSWER", 0.1)
+    impatient = KubeApi.connect()
+    cluster.delay = 30.0
+    with pytest.raises(Away, match="no answer in time"):
+        await impatient.list(View(PODS))
+    await impatient.close()
+
+
 async def test_nobody_there_is_away(cluster: FakeCluster, api: KubeApi) -> None:
     await cluster.stop()
     with pytest.raises(Away, match="cannot be reached"):
