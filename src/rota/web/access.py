@@ -13,13 +13,12 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from rota.errors import UsageError
+from rota.web.address import is_loopback
 
 OPEN = frozenset({"/healthz", "/readyz", "/"})
 """Paths that need no token: they tell no figures. So are the page's own files."""
 
 PAGE_FILES = "/page/"
-
-_HERE = frozenset({"localhost", "127.0.0.1", "[::1]", "::1", ""})
 
 
 @dataclass(slots=True)
@@ -90,5 +89,6 @@ class Access:
 
 
 def _names_here(host: str) -> bool:
+    """A Host header names this machine: `localhost`, or a loopback address, with or without a port."""
     name = host if host.endswith("]") else host.rpartition(":")[0] or host
-    return name.lower() in _HERE or name.startswith("127.")
+    return name in ("", "localhost") or is_loopback(name.strip("[]"))

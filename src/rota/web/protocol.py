@@ -8,6 +8,7 @@ connections a new one is cut off at once.
 from __future__ import annotations
 
 import asyncio
+import socket
 from typing import Any
 
 from uvicorn.protocols.http.h11_impl import H11Protocol
@@ -22,6 +23,10 @@ SLOW = 10.0
 """Seconds in which a reader must have taken what lies ready for it."""
 
 
+UNREAD = 256 * 1024
+"""Bytes that the kernel keeps for a reader before it counts as slow."""
+
+
 class GuardedProtocol(H11Protocol):
     """uvicorn's protocol with deadlines."""
 
@@ -33,6 +38,8 @@ class GuardedProtocol(H11Protocol):
     def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
         """Count it, and wait for its question."""
         super().connection_made(transport)
+        sock = transport.get_extra_info("socket")
+        sock.setsockopt(socket.SOL_SOCKET, socket.SO_SNDBUF, UNREAD)
         if len(self.connections) > MOST:
             transport.abort()
             return
