@@ -34,7 +34,7 @@ class Agent:
         for second in itertools.count():
             yield replace(NODE, node=f"node-{second}")
             time.sleep(0.05)
-            if second == 200:
+            if second == int(sys.argv[1]):
                 Agent.hung_up = 1
                 return
 
@@ -64,11 +64,15 @@ class Terminal:
 
 
 @pytest.fixture
-def terminal() -> Iterator[Terminal]:
+def terminal(request: pytest.FixtureRequest) -> Iterator[Terminal]:
     ours, theirs = pty.openpty()
     env = os.environ | {"TERM": "xterm-256color", "PYTHONPATH": ".", "LANG": "C.UTF-8"}
     process = subprocess.Popen(
-        [sys.executable, "-c", PROGRAM], stdin=theirs, stdout=theirs, stderr=theirs, env=env
+        [sys.executable, "-c", PROGRAM, str(request.param)],
+        stdin=theirs,
+        stdout=theirs,
+        stderr=theirs,
+        env=env,
     )
     made = Terminal(process, ours, before=termios.tcgetattr(theirs))
     yield made
@@ -78,6 +82,7 @@ def terminal() -> Iterator[Terminal]:
     os.close(ours)
 
 
+@pytest.mark.parametrize("terminal", [100_000], indirect=True)
 def test_it_moves_takes_keys_and_goes(terminal: Terminal) -> None:
     terminal.until(lambda seen: "node-3" in seen and "gpu-test" in seen)
     terminal.press("g")
@@ -96,6 +101,7 @@ def test_it_moves_takes_keys_and_goes(terminal: Terminal) -> None:
     assert termios.tcgetattr(terminal.descriptor)[3] == terminal.before[3]
 
 
+@pytest.mark.parametrize("terminal", [3], indirect=True)
 def test_an_agent_that_goes_away_is_said_to_be_gone_and_waited_for(terminal: Terminal) -> None:
     terminal.until(lambda seen: "nobody answers there" in seen)
     terminal.press("q")
