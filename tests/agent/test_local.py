@@ -18,9 +18,10 @@ from pathlib import Path
 
 import pytest
 
+from rota.agent.claims import claimed
 from rota.agent.config import Served
 from rota.agent.local import LocalAgent, LocalTerms, pool_of
-from rota.agent.lock import only_agent
+from rota.agent.lock import Taken, only_agent
 from rota.agent.logs import make_logger
 from rota.agent.settings import Settings, default_config
 from rota.cli.agent import command
@@ -50,10 +51,10 @@ class Local:
     def run_dir(self) -> Path:
         return self.folder / "run"
 
-    async def start(self, text: str = "", **terms: float) -> LocalAgent:
+    async def start(self, text: str = "", claims: Path | None = None, **terms: float) -> LocalAgent:
         config = self.folder / "config.yaml"
         config.write_text(text or sharing(2))
-        settings = Settings(config=config, run_dir=self.run_dir, emulate="t4")
+        settings = Settings(config=config, run_dir=self.run_dir, emulate="t4", claims=claims)
         logger = make_logger("json", "debug", self.log)
         self.agent = LocalAgent(settings, logger, LocalTerms(**terms))  # type: ignore[arg-type]
         self.task = asyncio.create_task(self.agent.run())
@@ -167,6 +168,23 @@ async def test_systemd_is_told_when_it_listens(
         assert await asyncio.to_thread(systemd.recv, 64) == b"READY=1"
         await local.stop()
     assert (local.run_dir / LASTING).exists()  # it is about to be started again
+
+
+async def test_a_gpu_that_a_nodes_agent_gives_out_is_left_alone_until_that_has_gone(
+    local: Local, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("rota.agent.local.CLAIMS_LOOK", 0.02)
+    agent = await local.start()
+    agent._yielding._patience = 0.0
+    (gpu,) = agent._inventory.gpus
+    claims = local.run_dir / "gpu" / "claims"
+    with claimed(claims, [gpu.uuid]):
+        await until(lambda: gpu.uuid in agent._keeper._ledger._shut)  # type: ignore[union-attr]
+        second = Local(local.folder / "b")
+        second.folder.mkdir()
+        with pytest.raises(Taken, match="a node's agent"):
+            await second.start(claims=claims)
+    await until(lambda: not agent._keeper._ledger._shut)  # type: ignore[union-attr]
 
 
 async def test_the_example_is_served(local: Local) -> None:

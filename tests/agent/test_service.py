@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import asyncio
 import json
+from pathlib import Path
 from typing import Any
 from urllib.request import urlopen
 
 import pytest
 
+from rota.agent.claims import is_claimed
 from rota.agent.config import ConfigRefused
 from rota.agent.logs import make_logger
 from rota.agent.service import Agent
@@ -209,6 +211,22 @@ async def test_a_second_agent_on_the_node_says_so(node: Node) -> None:
     await node.until_allocatable(4)
     with pytest.raises(RotaError, match="another agent"):
         await Agent(node.settings(), make_logger("json", stream=node.lines)).run()
+
+
+async def test_its_gpus_are_claimed_while_it_runs_and_another_kubelets_agent_gets_none(
+    node: Node, tmp_path: Path
+) -> None:
+    claims = tmp_path / "claims"
+    agent = node.start(sharing(4), claims=claims)
+    await node.until_allocatable(4)
+    (gpu,) = agent._inventory.gpus
+    assert is_claimed(claims, gpu.uuid)
+    beside = {"kubelet_dir": node.folder / "k", "run_dir": node.folder / "r", "claims": claims}
+    other = Agent(node.settings(**beside), make_logger("json", "debug", node.lines))
+    with pytest.raises(RotaError, match="gives out this GPU already"):
+        await other.run()
+    await node.stop()
+    assert not is_claimed(claims, gpu.uuid)
 
 
 async def test_a_fault_in_one_task_takes_none_of_the_others_down(

@@ -11,12 +11,14 @@ import importlib
 import os
 import pwd
 import socket
+import time
 from collections.abc import Mapping
 from contextlib import AbstractContextManager, AsyncExitStack, ExitStack, suppress
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from rota.agent.claims import Yielding
 from rota.agent.config import Served
 from rota.agent.doors import Hardware
 from rota.agent.lock import Taken, only_agent
@@ -42,6 +44,9 @@ if TYPE_CHECKING:
 
 LOOK = 0.5
 """Seconds between looks whether anybody needs this agent; a part of its patience if that is less."""
+
+CLAIMS_LOOK = 1.0
+"""Seconds between looks whether a node's agent gives out a GPU."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -69,6 +74,8 @@ class LocalAgent(Agent):
         self._keeper: Keeper | None = None
         self._server: ControlServer | None = None
         self._sick: frozenset[str] = frozenset()
+        self._yielding = Yielding(settings.claims_dir, ())
+        self._given_way: frozenset[str] = frozenset()
         self._locks = ExitStack()
         self._locked: tuple[int, int] | None = None
         self._no_turns: dict[str, str] = {}
@@ -114,6 +121,7 @@ class LocalAgent(Agent):
             admit=self._admit,
         )
         stack.callback(self._keeper.close)
+        self._shut()
         await self._keeper.restore()
 
     def _mark(self, stack: AsyncExitStack | ExitStack) -> None:
@@ -137,7 +145,36 @@ class LocalAgent(Agent):
         assert self._keeper is not None
         devices = {d.uuid for d in self._keeper.pool.devices if change.uuid in (d.uuid, d.gpu.uuid)}
         self._sick = self._sick - devices if change.healthy else self._sick | devices
-        self._keeper.shut(self._sick)
+        self._shut()
+
+    def _shut(self) -> None:
+        """Give out nothing of what is sick, or given out by a node's agent."""
+        assert self._keeper is not None
+        ours = [gpu for gpu in self._inventory.gpus if gpu.uuid in self._given_way]
+        parts = {part.uuid for gpu in ours for part in gpu.mig_devices}
+        self._keeper.shut(self._sick | self._given_way | parts)
+
+    def _claim(self, stack: AsyncExitStack) -> None:
+        """A node's agent goes first: where it has every GPU there is nothing to serve."""
+        gpus = [gpu.uuid for gpu in self._inventory.gpus]
+        self._yielding = Yielding(self._settings.claims_dir, gpus)
+        self._given_way = self._yielding.look(time.monotonic())
+        if self._given_way.issuperset(gpus):
+            raise Taken(
+                "a node's agent gives out the GPUs of this machine",
+                where=str(self._settings.claims_dir),
+                hint="run the program in a pod, or stop that agent first",
+            )
+
+    async def _give_way(self) -> None:
+        """Leave a GPU alone from when a node's agent claims it until that has gone for good."""
+        while True:
+            now = self._yielding.look(time.monotonic())
+            if now != self._given_way:
+                self._given_way = now
+                self._log.warning("GPUs of a node's agent are not given to jobs", gpus=sorted(now))
+                self._shut()
+            await asyncio.sleep(CLAIMS_LOOK)
 
     def _make_turns(self, hardware: Hardware) -> Turns:
         from rota.agent.turns import Turns, reasons
@@ -179,6 +216,7 @@ class LocalAgent(Agent):
         self._log.info("serving local jobs", socket=str(path))
         tasks = [asyncio.create_task(self._keep("jobs", self._keeper.run))]
         tasks.append(asyncio.create_task(self._keep("folder", self._stay_reachable)))
+        tasks.append(asyncio.create_task(self._keep("claims", self._give_way)))
         if self._terms.unused is not None:
             tasks.append(asyncio.create_task(self._until_unused(self._terms.unused)))
         try:

@@ -10,11 +10,12 @@ from __future__ import annotations
 import asyncio
 import importlib
 import os
-from collections.abc import Coroutine, Mapping
-from contextlib import AbstractContextManager, AsyncExitStack, suppress
+from collections.abc import Coroutine, Iterator, Mapping
+from contextlib import AbstractContextManager, AsyncExitStack, contextmanager, suppress
 from typing import TYPE_CHECKING, Any
 
 from rota.agent import config, health
+from rota.agent.claims import Unclaimable, claimed
 from rota.agent.config import ConfigRefused, Served
 from rota.agent.doors import Hardware, open_hardware
 from rota.agent.lock import only_agent
@@ -25,6 +26,7 @@ from rota.config.findings import Finding, Level, Mark
 from rota.config.load import Loaded
 from rota.errors import GpuError, KubeletError
 from rota.gpu.health import Change, HealthTracker, XidFilter
+from rota.jobs.folder import LOCK
 from rota.model import Inventory
 
 if TYPE_CHECKING:
@@ -228,6 +230,7 @@ class Agent:
         self._tracker = HealthTracker((gpu.uuid for gpu in self._inventory.gpus), xids)
         if self._inventory.emulated:
             self._log.warning("the GPU is emulated", gpus=len(self._inventory.gpus))
+        self._claim(stack)
         await self._connect(stack, hardware)
         await self._introduce(loaded)
         self._turns = self._make_turns(hardware)
@@ -244,7 +247,15 @@ class Agent:
         await asyncio.to_thread(importlib.import_module, "rota.agent.turns")
 
     def _only(self) -> AbstractContextManager[None]:
-        return only_agent(self._settings.kubelet_dir)
+        return _alone(self._settings)
+
+    def _claim(self, stack: AsyncExitStack) -> None:
+        """Tell agents for local jobs to leave the GPUs of this node alone."""
+        gpus = [gpu.uuid for gpu in self._inventory.gpus]
+        try:
+            stack.enter_context(claimed(self._settings.claims_dir, gpus))
+        except Unclaimable as error:
+            self._log.warning("local jobs may be given the same GPUs", reason=str(error))
 
     def _warm(self) -> None:
         """Import what is needed when the driver has come up."""
@@ -398,3 +409,11 @@ class Agent:
             self._log.info("GPU well again", gpu=change.uuid, reason=change.reason, seconds_out=out)
         else:
             self._log.error("GPU unhealthy", gpu=change.uuid, reason=change.reason)
+
+
+@contextmanager
+def _alone(settings: Settings) -> Iterator[None]:
+    """Nobody else serves this kubelet, and nobody else runs turns from this folder."""
+    turns = only_agent(settings.run_dir / LOCK, "runtime folder", "--run-dir")
+    with only_agent(settings.kubelet_dir), turns:
+        yield

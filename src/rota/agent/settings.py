@@ -10,6 +10,7 @@ from pathlib import Path
 
 KUBELET_DIR = Path("/var/lib/kubelet/device-plugins")
 CDI_DIR = Path("/var/run/cdi")
+CLAIMS_DIR = Path("/run/rota/gpus")
 
 
 def default_run_dir(environ: Mapping[str, str] = os.environ) -> Path:
@@ -73,6 +74,13 @@ class Settings:
     """Certificate and key for HTTPS, in PEM; None for plain HTTP."""
     dcgm_names: bool = False
     """Metrics have dcgm-exporter's names besides."""
+    claims: Path | None = None
+    """Where GPUs are claimed; None: where everybody of this machine looks."""
+
+    @property
+    def claims_dir(self) -> Path:
+        """Where agents tell each other which GPUs they give out. An emulated GPU has its own place."""
+        return self.claims or (self.emulated_gpu / "claims" if self.emulate else CLAIMS_DIR)
 
     @property
     def pod_resources(self) -> Path:
