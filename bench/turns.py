@@ -4,8 +4,8 @@
 
 For a machine with an NVIDIA GPU, PyTorch, JAX and CuPy. A local agent with a quantum of 5 ms, and
 eight programs under `rota run` (`bench/programs.py`), while short ones start and end all the time.
-Then the agent, the gatekeeper or both are killed, again and again, at random moments. At the end
-every program is run once more, alone and ungated, as far as it came: every check must be the same.
+The agent, the gatekeeper or both are killed meanwhile, again and again, at random moments. At the end
+every program is run once more, ungated, as far as it came: every check must be the same.
 Last, which capabilities the gatekeeper needs for programs in namespaces of their own.
 """
 
@@ -203,19 +203,24 @@ def stalls(run: Run, begin: float, end: float) -> dict[str, float]:
 
 
 def compare(run: Run, seconds: float) -> dict[str, Any]:
-    """Run each program alone and ungated as far as it came, and hold the digests together."""
-    result: dict[str, Any] = {}
+    """Run the programs again, ungated, as far as they came or as the time allows; compare digests."""
+    never, again = run.folder / "never", {}
     for kind in run.kinds:
-        gated = run.checks(kind)
         out = run.folder / f"{kind}-alone.jsonl"
-        never = run.folder / "never"
         command = [sys.executable, str(HERE / "programs.py"), kind, str(out), str(never)]
-        program = subprocess.Popen([*command, str(len(gated))], stdin=subprocess.DEVNULL)
-        try:
-            program.wait(seconds)
-        except subprocess.TimeoutExpired:
-            program.kill()
-        alone = run.checks(kind, "-alone")
+        checks = str(len(run.checks(kind)))
+        again[kind] = subprocess.Popen([*command, checks], stdin=subprocess.DEVNULL)
+    end = time.monotonic() + seconds
+    for program in again.values():
+        with suppress(subprocess.TimeoutExpired):
+            program.wait(max(0.1, end - time.monotonic()))
+    never.touch()
+    result: dict[str, Any] = {}
+    for kind, program in again.items():
+        with suppress(subprocess.TimeoutExpired):
+            program.wait(10)
+        program.kill()
+        gated, alone = run.checks(kind), run.checks(kind, "-alone")
         same = sum(a["digest"] == b["digest"] for a, b in zip(gated, alone, strict=False))
         result[kind] = {"checks": len(gated), "compared": len(alone), "same": same}
         print(f"  {kind}: {len(gated)} checks, {len(alone)} compared, {same} the same", flush=True)
@@ -223,7 +228,7 @@ def compare(run: Run, seconds: float) -> dict[str, Any]:
 
 
 def soak(arguments: argparse.Namespace, folder: Path, document: dict[str, Any]) -> None:
-    """Turns, then kills, then the comparison."""
+    """Turns, with a kill now and then, and the comparison."""
     run = Run(folder, arguments.handover, arguments.programs)
     try:
         run.start_programs()
@@ -231,53 +236,35 @@ def soak(arguments: argparse.Namespace, folder: Path, document: dict[str, Any]) 
         print("all programs run", flush=True)
         run.count()
         run.turns, run.why, begin = 0, {}, time.monotonic()
-        while run.turns < arguments.turns and time.monotonic() - begin < arguments.limit:
-            run.churn()
-            run.count()
-            if gone := run.ended():
-                raise SystemExit(f"lost: {gone}")
-            time.sleep(0.1)
+        killed = play(run, arguments, begin + arguments.limit)
         end = time.monotonic()
         document["turns"] = {
             "turns": run.turns, "seconds": round(end - begin, 1), "why": run.why,
-            "newcomers": run.came, "newcomers_lost": run.lost,
-            "longest_stall": stalls(run, begin, end), "threads_cpu": threads_cpu(run),
+            "newcomers": run.came, "newcomers_lost": run.lost, "killed": killed,
+            "lost": run.ended(), "longest_stall": stalls(run, begin, end),
         }  # fmt: skip
         print(json.dumps(document["turns"], indent=1), flush=True)
-        document["kills"] = kills(run, arguments.kills, arguments.seed)
-        print(json.dumps(document["kills"], indent=1), flush=True)
     finally:
         document["exit_codes"] = run.finish()
     print("exit codes", document["exit_codes"], "newcomers lost", run.lost, flush=True)
     document["newcomers_lost_at_the_end"] = run.lost
-    document["bits"] = compare(run, 60)
+    document["bits"] = compare(run, arguments.compare)
 
 
-def threads_cpu(run: Run) -> dict[str, float]:
-    """The gatekeeper's processor seconds: of its loop, and of the threads that work gates."""
-    pid, found = run.gatekeeper(), {"loop": 0.0, "gates": 0.0}
-    for stat in Path(f"/proc/{pid}/task").glob("*/schedstat"):
-        with suppress(OSError):
-            loop = stat.parent.name == str(pid)
-            found["loop" if loop else "gates"] += int(stat.read_text().split()[0]) / 1e9
-    return {name: round(value, 3) for name, value in found.items()}
-
-
-def kills(run: Run, count: int, seed: int) -> dict[str, Any]:
-    """Kill ours at random; every program must run on."""
-    chance, told = random.Random(seed), []
-    begin = time.monotonic()
-    for _ in range(count):
-        whom = chance.choice(["gatekeeper", "agent", "both"])
-        time.sleep(chance.uniform(0.2, 1.2))
-        run.kill(whom)
-        told.append(whom)
+def play(run: Run, arguments: argparse.Namespace, until: float) -> list[str]:
+    """So many turns, and as many kills of ours, at random moments spread over them."""
+    chance, killed = random.Random(arguments.seed), list[str]()
+    at = sorted(chance.uniform(0.05, 0.95) * arguments.turns for _ in range(arguments.kills))
+    while time.monotonic() < until and (run.turns < arguments.turns or len(killed) < len(at)):
         run.churn()
+        run.count()
+        if len(killed) < len(at) and run.turns >= at[len(killed)]:
+            killed.append(chance.choice(["gatekeeper", "agent", "both"]))
+            run.kill(killed[-1])
         if gone := run.ended():
-            raise SystemExit(f"lost after the death of {whom}: {gone}")
-    time.sleep(2.5)
-    end = time.monotonic()
-    return {"killed": told, "longest_stall": stalls(run, begin, end), "lost": run.ended()}
+            raise SystemExit(f"lost: {gone}, after the deaths of {killed}")
+        time.sleep(0.1)
+    return killed
 
 
 PROBE = """
@@ -317,11 +304,12 @@ TARGETS = {
 }  # fmt: skip
 
 
-def rights(folder: Path) -> dict[str, dict[str, str]]:
+def rights(folder: Path, targets: list[str]) -> dict[str, dict[str, str]]:
     """For each target and each set of capabilities of a root gatekeeper: what came of it."""
     found: dict[str, dict[str, str]] = {}
     folder.chmod(0o777)
-    for target, prefix in TARGETS.items():
+    for target in targets:
+        prefix = TARGETS[target]
         out = folder / f"target-{len(found)}.jsonl"
         work = [sys.executable, "-m", "rota.gpu.workload", "trainer", "--kernel", "1ms"]
         command = [*prefix, *work, "--out", str(out)]
@@ -371,6 +359,8 @@ def main() -> None:
     parser.add_argument("--kills", type=int, default=20)
     parser.add_argument("--seed", type=int, default=1)
     parser.add_argument("--handover", default="overlapped", choices=list(LIMITS))
+    parser.add_argument("--compare", type=float, default=60.0, help="seconds for it")
+    parser.add_argument("--targets", nargs="*", choices=list(TARGETS), default=list(TARGETS))
     parser.add_argument("--programs", nargs="+", choices=list(KINDS), default=list(KINDS))
     parser.add_argument("--json", type=Path)
     arguments = parser.parse_args()
@@ -378,7 +368,7 @@ def main() -> None:
     document: dict[str, Any] = {"handover": arguments.handover, "quantum": 0.005}
     try:
         soak(arguments, folder, document)
-        document["rights"] = rights(folder)
+        document["rights"] = rights(folder, arguments.targets)
     finally:
         if arguments.json:
             arguments.json.write_text(json.dumps(document, indent=1) + "\n")
