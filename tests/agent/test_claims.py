@@ -20,6 +20,7 @@ def test_a_gpu_is_claimed_for_as_long_as_somebody_gives_it_out(tmp_path: Path) -
         assert is_claimed(tmp_path / "new", "GPU-1")
         assert not is_claimed(tmp_path / "new", "GPU-2")
     assert not is_claimed(tmp_path / "new", "GPU-1")
+    assert list(tmp_path.iterdir()) == [], "nothing is left behind"
 
 
 def test_two_nodes_agents_never_have_the_same_gpu(

@@ -12,7 +12,7 @@ import fcntl
 import os
 import time
 from collections.abc import Collection, Iterator, Mapping
-from contextlib import ExitStack, contextmanager
+from contextlib import ExitStack, contextmanager, suppress
 from pathlib import Path
 
 from rota.agent.lock import Taken
@@ -42,27 +42,48 @@ def claimed(folder: Path, gpus: Collection[str]) -> Iterator[None]:
     """
     with ExitStack() as held:
         for gpu in sorted(gpus):
-            held.callback(os.close, _claim(folder, gpu))
+            held.callback(_let_go, folder / gpu, _claim(folder / gpu))
         yield
 
 
-def _claim(folder: Path, gpu: str) -> int:
-    try:
-        folder.mkdir(mode=0o755, parents=True, exist_ok=True)
-        descriptor = os.open(folder / gpu, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
-    except OSError as error:
-        raise Unclaimable(f"GPUs cannot be claimed: {error.strerror}", where=str(folder)) from None
+def _claim(path: Path) -> int:
     until = time.monotonic() + _PATIENCE
-    while not _locked(descriptor, fcntl.LOCK_EX):
+    while True:
+        descriptor = _opened(path)
+        if _locked(descriptor, fcntl.LOCK_EX) and _is_at(path, descriptor):
+            return descriptor
+        os.close(descriptor)
         if time.monotonic() > until:
-            os.close(descriptor)
             raise Taken(
                 "another node's agent gives out this GPU already",
-                where=gpu,
+                where=path.name,
                 hint="stop it first; each share would be promised twice",
             )
         time.sleep(_PAUSE)
-    return descriptor
+
+
+def _opened(path: Path) -> int:
+    try:
+        path.parent.mkdir(mode=0o755, parents=True, exist_ok=True)
+        return os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
+    except OSError as error:
+        what = f"GPUs cannot be claimed: {error.strerror}"
+        raise Unclaimable(what, where=str(path.parent)) from None
+
+
+def _is_at(path: Path, descriptor: int) -> bool:
+    """It still is the file of that name: whoever lets go of a claim takes the file away."""
+    try:
+        return os.path.samestat(path.stat(), os.fstat(descriptor))
+    except OSError:
+        return False
+
+
+def _let_go(path: Path, descriptor: int) -> None:
+    with suppress(OSError):
+        path.unlink()
+        path.parent.rmdir()  # once it is empty
+    os.close(descriptor)
 
 
 def is_claimed(folder: Path, gpu: str, locks: Path = Path("/proc/locks")) -> bool:
