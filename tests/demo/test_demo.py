@@ -106,6 +106,8 @@ def test_each_step_says_what_came_of_it(document: dict[str, Any]) -> None:
         steps
     )
     assert "Insufficient nvidia.com/gpu" in steps["fifth"]["detail"]
+    assert "was refused the next" in steps["greedy"]["detail"]
+    assert "3 pods beside it went on" in steps["greedy"]["detail"]
     assert "4 → 2 → 4" in steps["edit"]["detail"]
     assert sum(step["seconds"] for step in document["steps"]) < 45
 

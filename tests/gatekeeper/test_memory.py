@@ -222,7 +222,7 @@ async def test_ballast_goes_with_whoever_dies(
     await until(lambda: ballast(node) == 0, "let go when the agent has gone")
 
 
-async def test_nothing_is_held_where_nobody_is_limited_or_nobody_is_there(
+async def test_nothing_is_held_where_nobody_is_limited_or_holds_a_replica(
     node: EmulatedNode, short: Rules, until: Until
 ) -> None:
     greedy = Program(node, GREEDY)
@@ -239,8 +239,17 @@ async def test_nothing_is_held_where_nobody_is_limited_or_nobody_is_there(
         limited = {"memory": (terms(node, "greedy"),), "handing": "disjoint"}
         supervisor.tell(node.node(client, **limited))
         await until(lambda: ballast(node) > 0, "ballast")
-        supervisor.tell(node.node(**limited))
-        await until(lambda: ballast(node) == 0, "nobody is there any more")
+        supervisor.tell(node.node(memory=(terms(node),), handing="disjoint"))
+        await until(lambda: ballast(node) == 0, "nobody holds a replica any more")
+
+
+async def test_who_has_not_started_yet_finds_no_more_than_its_share(
+    node: EmulatedNode, until: Until
+) -> None:
+    told = terms(node, "one")
+    async with node.supervised(memory=(told,), handing="disjoint"):
+        await until(lambda: ballast(node) > 0, "ballast")
+        await until(lambda: free(node) == pytest.approx(share(node), abs=2 * MIB), "its share")
 
 
 async def test_report_holds_nothing_and_names_who_is_over(node: EmulatedNode, until: Until) -> None:

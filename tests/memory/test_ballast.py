@@ -119,10 +119,10 @@ def test_who_starts_with_nobody_beside_it_may_go_on_with_all_that_it_is_due() ->
     assert made == Plan(ballast=60, left=100)
 
 
-def test_several_who_start_have_a_stretch_with_just_that_room() -> None:
+def test_several_who_start_find_what_all_of_them_are_due_and_nothing_of_others() -> None:
     both = [client(name, context=25, can_allocate=True) for name in "bc"]
-    made = plan([client("a", use=50), *both], free=200, held=50, grain=SMALL)
-    assert 50 <= can_be_had(made, SMALL) <= 50 + 3 * SMALL.granule
+    made = plan([client("a", use=40), *both], free=230, held=60, grain=SMALL)
+    assert made == Plan(ballast=90, left=200)
 
 
 def test_two_starts_at_once_have_room_for_both() -> None:

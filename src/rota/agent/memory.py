@@ -7,18 +7,23 @@ limit comes to is worked out where the GPU is read, by the gatekeeper.
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
+from typing import TypeAlias
 
 from rota.clients.picture import Picture
 from rota.config.schema import Memory as MemorySettings
 from rota.emulation.device import CONTEXT_BYTES
-from rota.memory.limits import Claim, Pool
+from rota.memory.limits import Claim, MemoryRefused, Pool
+from rota.memory.limits import admit as admitted
 from rota.memory.terms import GpuTerms
-from rota.model import Inventory, Resource
+from rota.model import Inventory, Replica, Resource
 
 Own = Callable[[str], int | None]
 """A client's id → the bytes of its own that it was given on each GPU; None: its share."""
 
+
+Asked: TypeAlias = tuple[str, Sequence[Replica], int | None]
+"""A client's id, what it holds or would hold, and the bytes that it asks for on each GPU."""
 
 CONTEXT = 640 * 2**20
 """What a context takes on a real GPU: 518 MiB on an H200, and what a program's code adds."""
@@ -67,9 +72,14 @@ class Cut:
         )
 
     def terms(self, gpu: str, claims: Sequence[Claim], strangers: Iterable[int]) -> GpuTerms:
-        """What the gatekeeper is told of that GPU."""
+        """What the gatekeeper is told of that GPU.
+
+        An edit may leave fewer replicas than are held: then each is a smaller part.
+        """
+        pool = self.pool(gpu)
+        held = sum(claim.replicas for claim in claims)
         return GpuTerms(
-            self.pool(gpu),
+            replace(pool, replicas=max(pool.replicas, held)),
             tuple(claims),
             frozenset(strangers),
             hard=self.settings.enforce == "hard" and gpu in self.hard,
@@ -99,6 +109,32 @@ def cut_of(
     counts = {gpu: count for gpu, count in counts.items() if count > 1 and whole[gpu]}
     totals = {gpu: whole[gpu] for gpu in counts}
     return Cut(settings, totals, counts, frozenset(gated) & counts.keys(), context)
+
+
+def admit(cut: Cut, there: Sequence[Asked], newcomer: Asked) -> None:
+    """Can a newcomer have its memory on each of its GPUs, beside those that are there?
+
+    What unmanaged processes use is not looked at: limits shrink by it while they are there.
+
+    Raises:
+        MemoryRefused: it asks for more than is unclaimed, too little for a context, or for a limit
+            on a GPU that is not shared.
+    """
+    client, replicas, own = newcomer
+    for gpu in dict.fromkeys(replica.device for replica in replicas):
+        if gpu in cut.totals:
+            claims = [claim for each in there if (claim := _claim(each, gpu)).replicas]
+            pool = cut.terms(gpu, [*claims, _claim(newcomer, gpu)], ()).pool
+            reserve = cut.settings.reserve or cut.context
+            admitted(replace(pool, reserve=reserve), claims, _claim(newcomer, gpu))
+        elif own is not None:
+            what = f"{client} asks for a limit, and {gpu} is not shared"
+            raise MemoryRefused(what, where="--memory", hint="it has all of its memory")
+
+
+def _claim(asked: Asked, gpu: str) -> Claim:
+    client, replicas, own = asked
+    return Claim(client, sum(replica.device == gpu for replica in replicas), own)
 
 
 class Ledger:

@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import Any
 
 from rota.agent.logs import Logger
-from rota.agent.memory import Cut, Ledger, context_bytes, cut_of
+from rota.agent.memory import Asked, Cut, Ledger, admit, context_bytes, cut_of
 from rota.clients.picture import ClientOnGpu, LocalJob, Picture, ProcessKey, Unmanaged
 from rota.clients.sightings import Place, Sightings
 from rota.clients.starters import DeviceFiles
@@ -249,6 +249,14 @@ class Turns:
             context_bytes(self._inventory),
         )
         self._tell(self._watch.picture)
+
+    def admit(self, there: Sequence[Asked], newcomer: Asked) -> None:
+        """Can it have its memory beside those that are there?
+
+        Raises:
+            MemoryRefused: it cannot; the hint says what it can have.
+        """
+        admit(self._cut, there, newcomer)
 
     def wake(self) -> None:
         """A job came or went, or its wish changed."""

@@ -61,7 +61,8 @@ class Size(click.ParamType[int]):
 @click.option("--class", "job_class", type=click.Choice(CLASSES), default="standard",
               show_default=True, help="How its turns begin.")  # fmt: skip
 @click.option("--gpu", default="", metavar="G", help="Of this GPU: index or UUID.")
-@click.option("--memory", type=Size(), metavar="SIZE", hidden=True, help="Its memory limit.")
+@click.option("--memory", type=Size(), metavar="SIZE",
+              help="Its limit of memory on each of its GPUs.  [default: its share]")  # fmt: skip
 @click.option("--wait/--no-wait", default=True, show_default=True,
               help="Stand in line where there is no room.")  # fmt: skip
 @click.option("--name", metavar="J", help="What the job is called.  [default: the program's name]")

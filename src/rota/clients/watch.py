@@ -132,6 +132,8 @@ class ClientWatch:
         if picture.unmanaged or any(one.processes or one.starting for one in picture.clients):
             to_come = any(not one.processes for one in picture.clients)
             return HURRY if to_come and self._hurry() else PERIOD
+        if picture.clients and self._hurry():
+            return PERIOD
         return VACANT if self._vacant else EMPTY
 
     @property

@@ -14,7 +14,7 @@ from dataclasses import dataclass, field, replace
 from statistics import median
 
 from rota.config.load import ConfigError, Loaded, load_text
-from rota.demo import pods
+from rota.demo import greed, pods
 from rota.demo.edits import with_mode, with_replicas
 from rota.demo.pods import Meter
 from rota.demo.report import Report, Step, Usage
@@ -134,6 +134,9 @@ class Demo:
             turns = await self._watch(stage, detail)
         async with self._step("slicing", "the driver's own slicing") as detail:
             await self._slice(stage, turns, detail)
+        if await greed.holds_limits(stage, _load(self.script.config, self.script.file)):
+            async with self._step("greedy", "a greedy pod") as detail:
+                detail += await self._be_greedy(stage, resource, names)
         async with self._step("edit", "edit to 2, and back") as detail:
             await self._edit(stage, resource, detail)
         async with self._step("rollback", "rollback") as detail:
@@ -236,6 +239,12 @@ class Demo:
             detail.append(
                 f"with turns, a kernel takes {turns.kernel / slicing.kernel:.0%} of that: nobody cuts in"
             )
+
+    async def _be_greedy(self, stage: Stage, resource: Resource, names: list[str]) -> list[str]:
+        """In the place of the first pod, and of the one that waits for it."""
+        gone, neighbours = [f"gpu-test-{len(names) + 1}", names[0]], names[1:]
+        emulated = bool(self.script.emulate)
+        return await greed.greed(stage, resource.name, gone, neighbours, emulated=emulated)
 
     async def _edit(self, stage: Stage, resource: Resource, detail: list[str]) -> None:
         before = {status.name: status.container().pid for status in _running(stage)}

@@ -22,6 +22,9 @@ from rota.scheduling.ensemble import Ensemble
 AGAIN = 0.25
 """Seconds after which a GPU is weighed again though nothing is known to have changed."""
 
+CALM = 2.0
+"""The same while no client has a process there."""
+
 PATIENCE = 1.0
 """Seconds that a turn waits for its ballast; letting all of the largest GPU go takes 0.2."""
 
@@ -171,7 +174,7 @@ class Memory:
             return bool(terms.claims)
         if known.asked.stand is None:
             return False
-        if now - known.at >= AGAIN:
+        if now - known.at >= (AGAIN if stretch.owners else CALM):
             return True
         if known.asked.terms is terms and known.asked.stretch == stretch:
             return False

@@ -90,6 +90,11 @@ class Node:
     memory: tuple[GpuTerms, ...] = ()
 
     @property
+    def wanted(self) -> bool:
+        """There is something to do: clients that take turns, or limits to be held."""
+        return bool(self.clients) or any(each.hard and each.limited for each in self.memory)
+
+    @property
     def contended(self) -> bool:
         """Some GPU has more than one client. Where none has, no gate is closed."""
         seen: set[str] = set()

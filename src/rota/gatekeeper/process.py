@@ -161,7 +161,7 @@ class Gatekeeper:
         if self._node.settings.mode == "driver":
             if self._conductor.off != DRIVER_MODE:
                 self._conductor.turn_off(DRIVER_MODE, now)
-        elif self._conductor.off in (NO_AGENT, LOST_AGENT, DRIVER_MODE) and self._node.clients:
+        elif self._conductor.off in (NO_AGENT, LOST_AGENT, DRIVER_MODE) and self._node.wanted:
             self._conductor.turn_on(now)
 
     def _gone(self, peer: Peer) -> None:

@@ -23,6 +23,7 @@ from rota.jobs.job import Job, Process, Waiting, Wish
 from rota.jobs.ledger import Ask, Blocked, Holding, Ledger, Pool
 from rota.jobs.members import Claim, assign
 from rota.jobs.state import StateFile
+from rota.model import Replica
 
 PERIOD = 5.0
 """Seconds between looks while every job's root lives: new processes are remembered by then."""
@@ -32,6 +33,9 @@ ORPHANED = 0.5
 
 APART = 0.05
 """Seconds between the two looks that must find nothing."""
+
+Admit = Callable[[str, Wish, tuple[Replica, ...]], None]
+"""A job's id, what it asks for, and the replicas that it would get."""
 
 _LETTERS = "abcdefghjkmnpqrstuvwxyz23456789"
 
@@ -86,6 +90,7 @@ class Keeper:
         log: the agent's.
         extra_env: what a job must be given besides, to find an emulated GPU.
         changed: called after each change of `jobs`.
+        admit: raises why a wish cannot be granted on these replicas, though they are free.
     """
 
     def __init__(
@@ -96,6 +101,7 @@ class Keeper:
         *,
         extra_env: Mapping[str, str] | None = None,
         changed: Callable[[], None] = lambda: None,
+        admit: Admit = lambda _id, _wish, _replicas: None,
     ) -> None:
         """Nobody holds anything; see `restore`."""
         self._ledger = Ledger(pool)
@@ -103,6 +109,7 @@ class Keeper:
         self._log = log
         self._extra_env = dict(extra_env or {})
         self._told = changed
+        self._admit = admit
         self._jobs: dict[str, Job] = {}
         self._tickets: dict[str, Ticket] = {}
         self._held_roots: dict[str, int] = {}
@@ -254,7 +261,7 @@ class Keeper:
 
     def _settle(self) -> None:
         """Give out what can be given, and tell everybody in line."""
-        given = self._ledger.settle()
+        given = self._given()
         for holding in given:
             waiting = self._tickets[holding.job].waiting
             self._begin(
@@ -278,6 +285,28 @@ class Keeper:
             self._log.info("job begins", job=holding.job, user=ticket.job.user)
         for ticket in self._tickets.values():
             ticket.changed.set()
+
+    def _given(self) -> list[Holding]:
+        """What is given out now; whoever is refused it leaves the line, and others may come."""
+        given: list[Holding] = []
+        while some := self._ledger.settle():
+            refused = [holding for holding in some if not self._is_admitted(holding)]
+            given += [holding for holding in some if holding not in refused]
+            if not refused:
+                break
+        return given
+
+    def _is_admitted(self, holding: Holding) -> bool:
+        ticket = self._tickets[holding.job]
+        try:
+            self._admit(holding.job, ticket.waiting.wish, holding.replicas)
+        except RotaError as error:
+            self._ledger.free(holding.job)
+            del self._tickets[holding.job]
+            ticket.refused = error
+            ticket.changed.set()
+            return False
+        return True
 
     def _begin(self, job: Job) -> None:
         self._jobs[job.id] = job

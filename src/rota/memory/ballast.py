@@ -213,14 +213,16 @@ def _needed(open_to: Sequence[Standing], grain: Grain) -> int:
 def _bound(open_to: Sequence[Standing], needed: int) -> int:
     """The most that may be free, however much there is.
 
-    Nobody who can allocate may get beyond its limit, and a stretch in which several start, or one
-    is restored, gets just what that needs. A restore brings back what the client had: no limit
-    cuts it, and its gate is closed when it is back. One that starts with nobody beside it may go
-    on with all that it is due.
+    Nobody who can allocate may get beyond its limit. A restore gets just what it needs: it brings
+    back what the client had, no limit cuts it, and its gate is closed when it is back. Several who
+    start at once find what all of them are due: each makes its context and goes on, and which of
+    them comes first cannot be told before it has a gate.
     """
     rooms = [s.headroom for s in open_to if s.headroom is not None and not s.restoring]
-    if needed and (len(open_to) > 1 or any(s.restoring for s in open_to)):
+    if any(standing.restoring for standing in open_to):
         rooms.append(needed)
+    elif rooms and all(standing.context and standing.limit is not None for standing in open_to):
+        return sum(rooms)
     return min(rooms, default=2**63)
 
 

@@ -112,8 +112,7 @@ def weigh(
 ) -> Weighed:
     """The table of a GPU, and the ballast to hold in the coming stretch.
 
-    Nothing is held while no client has a gate there: then only a start could be in need, and it
-    may have everything.
+    While no client has a gate there, any of them may start, unseen at first.
 
     Args:
         terms: how its memory is shared.
@@ -128,7 +127,7 @@ def weigh(
         pool = replace(pool, reserve=min(pool.total, measured_reserve(system, pool.context)))
     table = shares(pool, terms.claims, reading.use(stretch.owners))
     free, held = reading.memory.free, reading.held
-    if not (terms.hard and stretch.owners):
+    if not terms.hard:
         return Weighed(table, Plan(0, free + held))
     standings = [
         Standing(
@@ -136,13 +135,18 @@ def weigh(
             use=row.use,
             limit=row.limit,
             guaranteed=0 if row.client in stretch.out else row.guaranteed,
-            can_allocate=stretch.can_allocate(row.client),
-            context=stretch.starting.get(row.client, 0) * pool.context,
+            can_allocate=not stretch.owners or stretch.can_allocate(row.client),
+            context=_to_start(stretch, row.client) * pool.context,
             restoring=stretch.restoring.get(row.client, 0),
         )
         for row in table.rows
     ]
     return Weighed(table, plan(standings, free, held, grain))
+
+
+def _to_start(stretch: Stretch, client: str) -> int:
+    """How many of its processes may make a context: one, unseen, while nobody has a gate."""
+    return stretch.starting.get(client, 0) if stretch.owners else 1
 
 
 def to_wire(terms: GpuTerms) -> dict[str, Any]:

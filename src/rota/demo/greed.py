@@ -1,0 +1,98 @@
+"""The demo's greedy pod: it takes memory until it is refused, and its neighbours do not notice."""
+
+from __future__ import annotations
+
+import json
+import time
+from collections.abc import Sequence
+from contextlib import suppress
+from typing import Any
+
+from rota.config.load import Loaded
+from rota.demo import pods
+from rota.demo.screen import gib
+from rota.demo.stage import Stage
+from rota.errors import RotaError
+from rota.gatekeeper.client import ask
+
+READY = 20.0
+"""Seconds that the pod has to start and to be refused."""
+
+HELD = 3.0
+"""Seconds until memory is held after turns were switched on; on some GPUs it cannot be."""
+
+NAME = "greedy"
+
+
+async def greed(
+    stage: Stage, resource: str, gone: Sequence[str], neighbours: Sequence[str], *, emulated: bool
+) -> list[str]:
+    """Put a greedy pod in the place of those in `gone`; what there is to say of it.
+
+    Raises:
+        RotaError: it was not refused at its limit, or a neighbour did not go on.
+    """
+    for name in gone:
+        await stage.kubelet.delete_pod("default", name)
+    command = pods.command(emulated, None)
+    stage.kubelet.add_pod(pods.pod(NAME, resource, 1, command))
+    await stage.kubelet.wait_until(lambda: _said(stage, "refused") is not None, READY)
+    refused = _said(stage, "refused")
+    assert refused is not None
+    at = time.monotonic()
+    row = await _row(stage)
+    await stage.kubelet.wait_until(lambda: all(_goes_on(stage, n, at) for n in neighbours), READY)
+    if row["use"] > row["limit"]:
+        raise RotaError(f"it has {gib(row['use'])}, more than its limit of {gib(row['limit'])}")
+    told = [f"{NAME} took {gib(row['use'])} of its {gib(row['limit'])}, and was refused the next"]
+    if neighbours:
+        many = "pod" if len(neighbours) == 1 else "pods"
+        told.append(f"{len(neighbours)} {many} beside it went on; none was refused or ended")
+    return told
+
+
+async def holds_limits(stage: Stage, loaded: Loaded) -> bool:
+    """Everybody's memory is limited by this config, and held here."""
+    said = loaded.config.rota
+    if said.memory.limit == "none" or said.memory.enforce == "report":
+        return False
+
+    def is_held() -> bool:
+        with suppress(RotaError):
+            tables = ask(stage.folder / "run", {"op": "state"})["memory"].values()
+            return any(table["enforce"] == "hard" for table in tables)
+        return False
+
+    with suppress(RotaError):
+        await stage.kubelet.wait_until(is_held, HELD)
+    return is_held()
+
+
+async def _row(stage: Stage) -> dict[str, Any]:
+    """Its line in the table of limits, weighed after it was refused."""
+    found: dict[str, Any] = {}
+
+    def is_there() -> bool:
+        with suppress(RotaError):
+            for table in ask(stage.folder / "run", {"op": "state"})["memory"].values():
+                found.update(table["clients"].get(f"default/{NAME}/{pods.CONTAINER}", {}))
+        return bool(found.get("use"))
+
+    await stage.kubelet.wait_until(is_there, READY)
+    return found
+
+
+def _said(stage: Stage, event: str) -> dict[str, Any] | None:
+    """The pod's last line about that event."""
+    found = None
+    with suppress(RotaError):
+        for line in stage.kubelet.log("default", NAME).splitlines():
+            with suppress(ValueError):
+                entry = json.loads(line)
+                found = entry if entry.get("event") == event else found
+    return found
+
+
+def _goes_on(stage: Stage, name: str, since: float) -> bool:
+    """It has finished two kernels since then."""
+    return bool(pods.durations(stage.kubelet.log("default", name), since))
