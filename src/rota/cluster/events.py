@@ -211,6 +211,7 @@ class Recorder:
                 await self.api.merge(EVENTS, body, before.name, namespace)
             except NotFound:  # events live for an hour
                 told.count, told.first = told.count - before.count, told.last
+                await self.pace.wait()
             else:
                 return
         event = self._event(key, told, namespace)

@@ -87,7 +87,6 @@ class Restarter:
         while True:
             await self._bell.wait()
             await asyncio.sleep(random.uniform(0, self.wait[0]))
-            await self.pace.wait()
             try:
                 done = await self._once()
             except ClusterError as error:
@@ -124,6 +123,7 @@ class Restarter:
         return True
 
     async def _delete(self, namespace: str, name: str, pod: PodFacts) -> None:
+        await self.pace.wait()
         try:
             await self.api.delete(PODS, name, namespace, pod.uid)
         except (NotFound, Conflict):  # somebody else restarted it
@@ -156,6 +156,7 @@ class Restarter:
 
     async def _take(self) -> Object | None:
         """The Lease if nobody has it; None where somebody has."""
+        await self.pace.wait()
         try:
             lease = await self.api.get(LEASES, LEASE, self.selector.namespace)
         except NotFound:
@@ -168,6 +169,7 @@ class Restarter:
     async def _write(self, before: Object | None) -> Object | None:
         body = self._lease(before, self.node)
         namespace = self.selector.namespace
+        await self.pace.wait()
         try:
             if before is None:
                 return await self.api.create(LEASES, body, namespace)
@@ -177,6 +179,7 @@ class Restarter:
 
     async def _let_go(self, lease: Object) -> None:
         body = self._lease(lease, "")
+        await self.pace.wait()
         try:
             await self.api.replace(LEASES, body, LEASE, self.selector.namespace)
         except ClusterError as error:  # it expires
