@@ -20,8 +20,9 @@ import structlog
 
 from rota.jobs import pidfd, processes
 from rota.jobs.job import Process, Wish
-from rota.jobs.keeper import Caller, Keeper
+from rota.jobs.keeper import Keeper
 from rota.jobs.ledger import Pool
+from rota.jobs.line import Caller
 from rota.jobs.state import StateFile
 from rota.model import Device, Gpu, Replica, Resource
 

@@ -17,7 +17,7 @@ import structlog
 from rota.errors import RotaError
 from rota.jobs import client, protocol, server, view
 from rota.jobs.job import Job, Process, Waiting
-from rota.jobs.keeper import Standing
+from rota.jobs.line import Standing
 from rota.jobs.peer import Access
 from rota.jobs.server import ControlServer
 from rota.jobs.view import listed, standing

@@ -8,20 +8,20 @@ moment apart, found nothing: a process in the middle of an exec shows no mark fo
 from __future__ import annotations
 
 import asyncio
-import os
-import secrets
 import time
 from collections.abc import Callable, Mapping
 from contextlib import suppress
-from dataclasses import dataclass, field, replace
+from dataclasses import replace
 
 import structlog
 
 from rota.errors import RotaError
-from rota.jobs import pidfd, processes, stopping
+from rota.jobs import processes, stopping
 from rota.jobs.job import Job, Process, Waiting, Wish
-from rota.jobs.ledger import Ask, Blocked, Holding, Ledger, Pool
+from rota.jobs.ledger import Ask, Holding, Ledger, Pool
+from rota.jobs.line import Caller, Standing, Ticket, new_id
 from rota.jobs.members import Claim, assign
+from rota.jobs.roots import Roots
 from rota.jobs.state import StateFile
 from rota.model import Replica
 
@@ -36,49 +36,6 @@ APART = 0.05
 
 Admit = Callable[[str, Wish, tuple[Replica, ...]], None]
 """A job's id, what it asks for, and the replicas that it would get."""
-
-_LETTERS = "abcdefghjkmnpqrstuvwxyz23456789"
-
-
-@dataclass(frozen=True, slots=True)
-class Caller:
-    """Who asks, as the kernel vouches for it."""
-
-    process: Process
-    uid: int
-    user: str
-
-
-@dataclass(slots=True)
-class Ticket:
-    """A place in line.
-
-    Attributes:
-        waiting: whose.
-        job: what it became; None as long as it waits.
-        refused: why it will never be served; None if it may.
-        changed: set when any of this, or the line, has changed; whoever waits clears it.
-    """
-
-    waiting: Waiting
-    job: Job | None = None
-    refused: RotaError | None = None
-    changed: asyncio.Event = field(default_factory=asyncio.Event)
-
-
-@dataclass(frozen=True, slots=True)
-class Standing:
-    """How it stands for one in line.
-
-    Attributes:
-        why: what it waits for.
-        ahead: those before it, the first first.
-        holders: the jobs that hold what it waits for.
-    """
-
-    why: Blocked
-    ahead: tuple[Waiting, ...]
-    holders: tuple[Job, ...]
 
 
 class Keeper:
@@ -112,10 +69,10 @@ class Keeper:
         self._admit = admit
         self._jobs: dict[str, Job] = {}
         self._tickets: dict[str, Ticket] = {}
-        self._held_roots: dict[str, int] = {}
         self._empty_since: dict[str, float] = {}
         self._gone: dict[str, asyncio.Event] = {}
         self._wake = asyncio.Event()
+        self._roots = Roots(self._wake.set)
         self._looking = asyncio.Lock()
 
     @property
@@ -150,11 +107,13 @@ class Keeper:
             Refused: no wait would be long enough.
         """
         device = self.pool.find(wish.gpu)
-        id_ = self._new_id(wish.name)
+        id_ = new_id(wish.name, {*self._jobs, *self._tickets})
         self._ledger.ask(Ask(id_, caller.uid, wish.replicas, device))
         for job in self.jobs:
             if job.root == caller.process:
-                self._unroot(job.id)  # `rota run -- rota run -- …`: the same process, another job
+                self._roots.let_go(
+                    job.id
+                )  # `rota run -- rota run -- …`: the same process, another job
         waiting = Waiting(id_, wish, caller.uid, caller.user, caller.process, time.time())
         ticket = self._tickets[id_] = Ticket(waiting)
         self._settle()
@@ -256,8 +215,7 @@ class Keeper:
 
     def close(self) -> None:
         """Let go of every process. The jobs go on, and the next agent finds them."""
-        for id_ in list(self._held_roots):
-            self._unroot(id_)
+        self._roots.close()
 
     def _settle(self) -> None:
         """Give out what can be given, and tell everybody in line."""
@@ -310,21 +268,8 @@ class Keeper:
 
     def _begin(self, job: Job) -> None:
         self._jobs[job.id] = job
-        descriptor = pidfd.hold(job.root)
-        if descriptor is None:
-            self._wake.set()
-        else:
-            self._held_roots[job.id] = descriptor
-            asyncio.get_running_loop().add_reader(descriptor, self._unroot, job.id)
+        self._roots.hold(job.id, job.root)
         self._told()
-
-    def _unroot(self, id_: str) -> None:
-        """Its root has ended, or is another job's now: what else there is of it decides."""
-        descriptor = self._held_roots.pop(id_, None)
-        if descriptor is not None:
-            asyncio.get_running_loop().remove_reader(descriptor)
-            os.close(descriptor)
-        self._wake.set()
 
     async def _look_once(self) -> None:
         async with self._looking:  # an older look must not undo what a newer one found
@@ -345,7 +290,7 @@ class Keeper:
 
     def _claims(self) -> tuple[Claim, ...]:
         jobs = [
-            Claim(job.id, job.uid, job.root if job.id in self._held_roots else None, job.processes)
+            Claim(job.id, job.uid, job.root if job.id in self._roots else None, job.processes)
             for job in self.jobs
         ]
         return (*jobs, *(Claim(each.id, each.uid, each.root) for each in self.waiting))
@@ -369,16 +314,10 @@ class Keeper:
     def _pause(self) -> float:
         if self._empty_since:
             return APART
-        return ORPHANED if len(self._held_roots) < len(self._jobs) else PERIOD
+        return ORPHANED if len(self._roots) < len(self._jobs) else PERIOD
 
     def _save(self) -> None:
         try:
             self._state.save(self._jobs.values())
         except OSError as error:
             self._log.error("the jobs cannot be kept for a restart", reason=str(error))
-
-    def _new_id(self, name: str) -> str:
-        while True:
-            id_ = f"{name}-{''.join(secrets.choice(_LETTERS) for _ in range(5))}"
-            if id_ not in self._jobs and id_ not in self._tickets:
-                return id_

@@ -12,7 +12,7 @@ from pathlib import Path
 from rota.errors import RotaError
 from rota.jobs import pidfd, processes
 from rota.jobs.job import Process
-from rota.jobs.keeper import Caller
+from rota.jobs.line import Caller
 
 _CREDENTIALS = struct.Struct("3i")
 _SO_PEERPIDFD = 77

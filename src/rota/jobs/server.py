@@ -22,7 +22,8 @@ import structlog
 from rota.errors import RotaError
 from rota.jobs import pidfd, protocol, view
 from rota.jobs.job import Job, Wish
-from rota.jobs.keeper import Caller, Keeper, Ticket
+from rota.jobs.keeper import Keeper
+from rota.jobs.line import Caller, Ticket
 from rota.jobs.peer import Access, caller_of, listen
 from rota.jobs.protocol import ProtocolError
 

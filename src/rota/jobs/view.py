@@ -10,7 +10,7 @@ from collections.abc import Iterable
 from typing import Any
 
 from rota.jobs.job import Job, Waiting
-from rota.jobs.keeper import Standing
+from rota.jobs.line import Standing
 
 LONGEST_LIST = 8
 """Jobs that a waiting message names at most."""
