@@ -14,9 +14,13 @@ def said(report: Report) -> list[str]:
     return [f"{f.mark} {f.level} {f.id}" for f in report.findings]
 
 
-def test_a_file_that_says_nothing_of_memory_is_noted(checked: Checked, config: Make) -> None:
-    report = checked({"c.yaml": config()})
-    assert said(report) == ["c.yaml:3:3 note memory-unlimited"]
+def test_a_file_that_says_nothing_of_memory_limits_it(checked: Checked, config: Make) -> None:
+    assert said(checked({"c.yaml": config()})) == []
+
+
+def test_without_turns_no_limit_is_held(checked: Checked, config: Make) -> None:
+    report = checked({"c.yaml": config(rest="rota: {turns: {mode: driver}}")})
+    assert said(report) == ["c.yaml:7:22 note memory-unlimited"]
     assert "4 replicas share" in report.findings[0].message
 
 
@@ -41,4 +45,4 @@ def test_a_thousand_replicas_are_a_warning(checked: Checked, config: Make) -> No
 
 def test_64_are_not(checked: Checked, config: Make) -> None:
     report = checked({"c.yaml": config().replace("replicas: 4", "replicas: 64")})
-    assert said(report) == ["c.yaml:3:3 note memory-unlimited"]
+    assert said(report) == []

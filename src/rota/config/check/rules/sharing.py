@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 from rota.config.check.registry import Theme, found
-from rota.config.check.world import ConfigText, World
-from rota.config.document import Mapping, find
+from rota.config.check.world import World
+from rota.config.document import find
 from rota.config.findings import Finding, Level, Mark
 from rota.config.schema import Config
 
@@ -20,32 +20,25 @@ def memory_is_limited(world: World) -> Iterator[Finding]:
         if text.config is None or not text.config.sharing.resources:
             continue
         memory = text.config.rota.memory
-        place = find(text.node, "rota", "memory")
         if memory.limit == "none" or memory.enforce == "report":
+            place = find(text.node, "rota", "memory")
             yield _given_up(text.config, (place or text).mark)
-        elif place is None:
-            yield _left_open(text.config, _block(text))
+        elif text.config.rota.turns.mode == "driver":
+            place = find(text.node, "rota", "turns", "mode")
+            yield _without_turns(text.config, (place or text).mark)
 
 
-def _block(text: ConfigText) -> Mark:
-    """Where the sharing block begins that counts."""
-    mps = text.config is not None and text.config.sharing.strategy == "mps"
-    sharing = find(text.node, "sharing")
-    entry = sharing.entry("mps" if mps else "timeSlicing") if isinstance(sharing, Mapping) else None
-    return (entry or text).mark
-
-
-def _left_open(config: Config, mark: Mark) -> Finding:
+def _without_turns(config: Config, mark: Mark) -> Finding:
     count = max(entry.replicas for entry in config.sharing.resources)
-    what = f"{count} replicas share a GPU's memory, and nothing limits one of them"
-    hint = "see to it that the programs fit together; Rota limits time, not memory yet"
+    what = f"{count} replicas share a GPU's memory, and without turns no limit is held"
+    hint = "leave `mode: exclusive`, or see to it that the programs fit together"
     return found("memory-unlimited", mark, what, hint)
 
 
 def _given_up(config: Config, mark: Mark) -> Finding:
     how = "limit: none" if config.rota.memory.limit == "none" else "enforce: report"
     what = f"`{how}` lets one replica take all memory of its GPU, and the others then fail"
-    hint = "leave it out: the default will hold each client to its share, once limits act"
+    hint = "leave it out: the default holds each client to its share"
     return found("memory-unlimited", mark, what, hint, level=Level.WARNING)
 
 

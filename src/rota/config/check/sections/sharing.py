@@ -99,9 +99,9 @@ SECTIONS = (
         "Nothing in the file limits the memory of a replica",
         """
         Time-slicing of NVIDIA's plugin limits no memory: one replica can take all of it, and the
-        others fail with out-of-memory errors. Rota reads `rota.memory` and does not act on it yet:
-        it limits time, not memory. Until then the programs have to fit together. A file that gives
-        the limit up for later too (`limit: none`, `enforce: report`) gets a warning.
+        others fail with out-of-memory errors. Rota holds each client to its share, as long as its
+        programs take turns. `limit: none` and `enforce: report` give that up, which is a warning;
+        so does `mode: driver`, where no turn tells who may allocate now.
         """,
         """
         rota:
