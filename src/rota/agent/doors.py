@@ -48,10 +48,9 @@ def open_hardware(settings: Settings, log: Logger) -> Hardware:
     """
     if settings.emulate:
         return _emulated(settings, log)
-    from rota.gpu.deadline import DeadlineInventory
-    from rota.gpu.nvml import NvmlInventory
+    from rota.gpu.nvml import open_nvml
 
-    return Hardware(DeadlineInventory(NvmlInventory(say=lambda what: log.warning(str(what)))))
+    return Hardware(open_nvml(lambda what: log.warning(str(what))))
 
 
 def attach_inventory(emulate: str, run_dir: Path) -> InventoryDoor:
@@ -60,15 +59,13 @@ def attach_inventory(emulate: str, run_dir: Path) -> InventoryDoor:
     Raises:
         GpuError: there is no such emulated GPU.
     """
-    from rota.gpu.deadline import DeadlineInventory
-
     if emulate:
         from rota.emulation.inventory import EmulatedInventory
 
         return EmulatedInventory(run_dir / "gpu")
-    from rota.gpu.nvml import NvmlInventory
+    from rota.gpu.nvml import open_nvml
 
-    return DeadlineInventory(NvmlInventory())
+    return open_nvml()
 
 
 def _emulated(settings: Settings, log: Logger) -> Hardware:

@@ -96,11 +96,10 @@ def _emulated(profile: str) -> Inventory:
 
 def _real(config: Config) -> Inventory:
     """The node's own GPUs. Without any: an error, or an empty node where failOnInitError is off."""
-    from rota.gpu.deadline import DeadlineInventory
-    from rota.gpu.nvml import NvmlInventory
+    from rota.gpu.nvml import open_nvml
     from rota.model import Inventory
 
-    door = DeadlineInventory(NvmlInventory(say=_warn), PATIENCE)
+    door = open_nvml(_warn, PATIENCE)
     try:
         return door.inventory()
     except GpuError as error:

@@ -7,13 +7,10 @@ errors and their places. Whatever the text is, nothing else is ever raised.
 from __future__ import annotations
 
 import math
-import os
-import stat
 from collections.abc import Mapping as Table
 from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
-from typing import BinaryIO
 
 from rota.config import values
 from rota.config.document import Mapping, Node, Scalar, Sequence, SyntaxProblem, read_first
@@ -22,6 +19,7 @@ from rota.config.flags import resolve
 from rota.config.keys import fields
 from rota.config.manifest import inner_config, is_config_map
 from rota.config.nvidia import read_flags, read_imex, read_resources, read_version
+from rota.config.opening import opened, why
 from rota.config.report import Report, listed, nearest
 from rota.config.schema import Config
 from rota.config.settings import read_settings
@@ -145,31 +143,14 @@ def read_path(path: str | Path, key: str | None = None) -> tuple[str, str, Mark 
 
 def _read(chosen: Path) -> str:
     try:
-        with _opened(chosen) as stream:
+        with opened(chosen) as stream:
             data = stream.read(MAX_BYTES + 1)
     except (OSError, ValueError) as error:
-        what = f"cannot be read: {getattr(error, 'strerror', None) or error}"
+        what = f"cannot be read: {why(error)}"
         raise UsageError(what, where=str(chosen), hint=_beside(chosen)) from None
     if len(data) > MAX_BYTES:
         raise _too_large(Mark(str(chosen), 1, 1))
     return _decoded(data, str(chosen))
-
-
-def _opened(chosen: Path) -> BinaryIO:
-    """The file, or the pipe of a shell's `<(…)`.
-
-    A named pipe, a socket or a device may never answer, and an agent that reads its config again
-    would wait for it, so these are refused; opening is what must not wait, hence O_NONBLOCK.
-    """
-    descriptor = os.open(chosen, os.O_RDONLY | os.O_NONBLOCK | os.O_NOCTTY | os.O_CLOEXEC)
-    stream = open(descriptor, "rb")  # noqa: PTH123, SIM115 (the caller closes it)
-    mode = os.fstat(descriptor).st_mode
-    unnamed = stat.S_ISFIFO(mode) and not Path(os.path.realpath(chosen)).exists()
-    if not (stat.S_ISREG(mode) or unnamed or str(chosen) == os.devnull):
-        stream.close()
-        raise ValueError("it is no regular file")
-    os.set_blocking(descriptor, True)
-    return stream
 
 
 def config_file(path: Path, key: str | None = None) -> Path:

@@ -22,6 +22,9 @@ from rota.model import GpuMemory, GpuProcess, HealthEvent, Inventory
 
 T = TypeVar("T")
 
+SECONDS = 30.0
+"""How long a call may take. The first one starts the driver, which takes seconds for each GPU."""
+
 
 class DeadlineInventory:
     """An `InventoryDoor` around another one, whose calls take `seconds` at most.
@@ -32,7 +35,7 @@ class DeadlineInventory:
             call starts the driver, which takes seconds for each GPU without persistence mode.
     """
 
-    def __init__(self, door: InventoryDoor, seconds: float = 30.0) -> None:
+    def __init__(self, door: InventoryDoor, seconds: float = SECONDS) -> None:
         self._door = door
         self._seconds = seconds
         self._queries = _Lane("rota-nvml")

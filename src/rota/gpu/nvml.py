@@ -15,6 +15,8 @@ from typing import Any, TypeVar
 from rota.errors import GpuError
 from rota.gpu.accounts import Ledger, Sample
 from rota.gpu.binding import Binding, NvmlFault
+from rota.gpu.deadline import SECONDS, DeadlineInventory
+from rota.gpu.doors import InventoryDoor
 from rota.gpu.events import Events
 from rota.gpu.survey import Say, memory, survey
 from rota.gpu.vitals import Vitals
@@ -39,6 +41,16 @@ _UNKNOWN_MEMORY = 2**64 - 1
 
 def _ignore(_: GpuError) -> None:
     pass
+
+
+def open_nvml(say: Say = _ignore, seconds: float = SECONDS) -> InventoryDoor:
+    """The GPUs of this machine, behind a door that always answers. Nothing is asked of a driver yet.
+
+    Args:
+        say: is told once of each thing that was left out or cannot be had.
+        seconds: how long a call may take; the first one starts the driver.
+    """
+    return DeadlineInventory(NvmlInventory(say=say), seconds)
 
 
 class NvmlInventory:

@@ -10,6 +10,7 @@ import pytest
 
 from rota.config.check import Report, check
 from rota.config.check.files import LARGEST, Disk, walk
+from rota.config.opening import opened
 from rota.errors import UsageError
 
 
@@ -75,14 +76,13 @@ def test_what_cannot_be_opened_in_a_folder_hides_nothing_else(
 ) -> None:
     (tmp_path / "a.yaml").write_text("sharing: {timeSlicing: {}}\n")
     (tmp_path / "b.yaml").write_text("sharing: {}\n")
-    real = Path.open
 
-    def refuse(self: Path, *args: str) -> object:
-        if self.name == "b.yaml":
+    def refuse(path: Path, **more: bool) -> object:
+        if path.name == "b.yaml":
             raise PermissionError(13, "Permission denied")
-        return real(self, "rb")
+        return opened(path, **more)
 
-    monkeypatch.setattr(Path, "open", refuse)
+    monkeypatch.setattr("rota.config.check.files.opened", refuse)
     ids = [line.split()[-1] for line in said(run(tmp_path))]
     assert "file-unreadable" in ids
     assert "no-resources" in ids
@@ -93,10 +93,10 @@ def test_a_named_file_that_cannot_be_opened_ends_the_command(
 ) -> None:
     (tmp_path / "a.yaml").touch()
 
-    def refuse(self: Path, *args: str) -> None:
+    def refuse(path: Path) -> None:
         raise PermissionError(13, "Permission denied")
 
-    monkeypatch.setattr(Path, "open", refuse)
+    monkeypatch.setattr("rota.config.check.files.opened", refuse)
     with pytest.raises(UsageError, match="Permission denied"):
         run(tmp_path / "a.yaml")
 

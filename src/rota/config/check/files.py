@@ -7,7 +7,6 @@ only earns a finding, so that one bad file does not hide the others.
 from __future__ import annotations
 
 import os
-import stat
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -15,6 +14,7 @@ from typing import BinaryIO
 
 from rota.config.check.registry import found
 from rota.config.findings import Finding, Mark
+from rota.config.opening import NoFile, opened, why
 from rota.errors import UsageError
 
 LARGEST = 16 * 1024 * 1024
@@ -56,13 +56,14 @@ class Disk:
         Raises:
             UsageError: it is not there, no regular file, or not readable.
         """
-        if not path.startswith(_STREAMS):
-            _refuse_special(path)
         try:
-            with Path(path).open("rb") as file:
+            with _named(path) as file:
                 raw = file.read(LARGEST + 1)
-        except OSError as error:
-            raise UsageError(f"cannot be read: {error.strerror}", where=path) from None
+        except NoFile:
+            hint = "for a stream, give - and pipe into it"
+            raise UsageError("is no regular file", where=path, hint=hint) from None
+        except (OSError, ValueError) as error:
+            raise UsageError(f"cannot be read: {why(error)}", where=path) from None
         return self._source(path, raw, Path(path), named=True)
 
     def stream(self, stream: BinaryIO) -> Source | None:
@@ -76,17 +77,15 @@ class Disk:
         """
         place = asked or Mark(str(path))
         try:
-            if not stat.S_ISREG(path.stat().st_mode):
-                self.findings.append(found("file-unreadable", place, f"{path} is no regular file"))
-                return None
-            with path.open("rb") as file:
+            with opened(path, pipes=False) as file:
                 raw = file.read(LARGEST + 1)
         except FileNotFoundError:
             self.findings.append(found("file-missing", place, f"there is no file {path}"))
             return None
         except (OSError, ValueError) as error:
-            why = getattr(error, "strerror", None) or str(error)
-            self.findings.append(found("file-unreadable", place, f"{path} cannot be read: {why}"))
+            self.findings.append(
+                found("file-unreadable", place, f"{path} cannot be read: {why(error)}")
+            )
             return None
         return self._source(str(path), raw, path, named=False)
 
@@ -151,12 +150,6 @@ def _wanted(name: str, mounted: bool) -> bool:
     return mounted or name.endswith(_SUFFIXES) or name in KUSTOMIZATIONS
 
 
-def _refuse_special(path: str) -> None:
-    try:
-        mode = Path(path).stat().st_mode
-    except (OSError, ValueError) as error:
-        why = getattr(error, "strerror", None) or str(error)
-        raise UsageError(f"cannot be read: {why}", where=path) from None
-    if stat.S_ISREG(mode) or path == os.devnull:
-        return
-    raise UsageError("is no regular file", where=path, hint="for a stream, give - and pipe into it")
+def _named(path: str) -> BinaryIO:
+    """What a person named: also a stream of this process, a terminal for one."""
+    return Path(path).open("rb") if path.startswith(_STREAMS) else opened(Path(path))
