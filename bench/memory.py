@@ -29,7 +29,6 @@ from typing import Any
 ROOT = Path(__file__).resolve().parents[1]
 sys.path[:0] = [str(ROOT / "src"), str(ROOT)]
 
-from rota.agent.memory import CONTEXT  # noqa: E402
 from rota.emulation import driver  # noqa: E402
 from rota.emulation.device import CONTEXT_BYTES  # noqa: E402
 from rota.emulation.profiles import parse_emulation  # noqa: E402
@@ -41,6 +40,7 @@ from rota.gatekeeper.supervisor import Supervisor  # noqa: E402
 from rota.gpu.doors import InventoryDoor  # noqa: E402
 from rota.gpu.processes import started  # noqa: E402
 from rota.memory.limits import Claim, Pool  # noqa: E402
+from rota.memory.sizes import CONTEXT  # noqa: E402
 from rota.memory.terms import GpuTerms  # noqa: E402
 from rota.scheduling.terms import Rules, Share  # noqa: E402
 

@@ -8,8 +8,10 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from rota.config.schema import Memory
 from rota.errors import RotaError
-from rota.memory.hints import Cap, hints
+from rota.memory.hints import Cap, caps, hints
+from rota.model import Device, Gpu, Replica, Resource
 
 RANDOM = os.environ.get("ROTA_EXAMPLES")
 PROFILE = settings(
@@ -82,3 +84,16 @@ def test_what_is_told_never_goes_beyond_the_limit(limit: int, total: int, contex
         assert 0 < fraction < 1
         assert fraction * total <= (limit - context) * (1 + 1e-9)
         assert int(told["CUPY_GPU_MEMORY_LIMIT"]) + context <= limit
+
+
+def test_replicas_of_a_shared_gpu_are_caps_and_a_whole_one_is_none() -> None:
+    gpu = Gpu("GPU-1", 0, 0, "T4", 16 * 2**30, (7, 5))
+    other = Gpu("GPU-2", 1, 1, "T4", 16 * 2**30, (7, 5))
+    ids = tuple(Replica("GPU-1", n) for n in range(4))
+    shared = Resource("nvidia.com/gpu", (Device(gpu),), ids, "time-slicing")
+    whole = Resource("nvidia.com/whole", (Device(other),), (Replica("GPU-2"),))
+    held = (*ids[:2], Replica("GPU-2"))
+    assert caps(held, (shared, whole), Memory(reserve=0), context=0) == (
+        Cap(8 * 2**30, 16 * 2**30),
+    )
+    assert caps(held, (shared,), Memory(limit="none"), context=0) == ()

@@ -36,6 +36,8 @@ from rota.jobs.peer import Access
 from rota.jobs.server import ControlServer, file_at
 from rota.jobs.starting import READY
 from rota.jobs.state import StateFile
+from rota.memory.hints import caps
+from rota.memory.sizes import CONTEXT
 from rota.model import Replica
 from rota.scheduling.terms import Priority
 
@@ -274,12 +276,24 @@ class LocalAgent(Agent):
         assert self._server is not None
         return bool(self._keeper.jobs or self._server.connections)
 
+    def _hints(self) -> dict[str, Any]:
+        """What a command needs to tell its frameworks their limit: bytes of one replica by GPU."""
+        said, resources = self._served.config.rota.memory, self._served.plan.resources
+        if not said.hints:
+            return {}
+        ones = [next(r for r in each.replicas if r.device == d.uuid)
+                for each in resources for d in each.devices]  # fmt: skip
+        found = {one.device: caps((one,), resources, said, CONTEXT) for one in ones}
+        parts = {gpu: [cap.limit, cap.total] for gpu, some in found.items() for cap in some}
+        return {"frameworks": list(said.hints), "context": CONTEXT, "parts": parts}
+
     def _about(self) -> dict[str, Any]:
         pool = self._keeper.pool if self._keeper else Pool()
         turns = self._served.config.rota.turns.mode == "exclusive"
         return {
             "run_dir": str(self._settings.run_dir),
             "emulate": self._settings.emulate,
+            "hints": self._hints(),
             "config": str(self._settings.config or ""),
             "devices": [
                 {

@@ -15,6 +15,7 @@ from rota.config.schema import Memory as MemorySettings
 from rota.emulation.device import CONTEXT_BYTES
 from rota.memory.limits import Claim, MemoryRefused, Pool
 from rota.memory.limits import admit as admitted
+from rota.memory.sizes import CONTEXT
 from rota.memory.terms import GpuTerms
 from rota.model import Inventory, Replica, Resource
 
@@ -24,9 +25,6 @@ Own = Callable[[str], int | None]
 
 Asked: TypeAlias = tuple[str, Sequence[Replica], int | None]
 """A client's id, what it holds or would hold, and the bytes that it asks for on each GPU."""
-
-CONTEXT = 640 * 2**20
-"""What a context takes on a real GPU: 518 MiB on an H200, and what a program's code adds."""
 
 
 def context_bytes(inventory: Inventory) -> int:

@@ -10,6 +10,7 @@ import errno
 import os
 import signal
 import sys
+from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping
 from pathlib import Path
 from typing import Any, NoReturn
@@ -102,7 +103,7 @@ def command(
     except RotaError as error:
         error.exit_code = OURS
         raise
-    become(program, command, os.environ | granted["env"])
+    become(program, command, os.environ | granted["hints"] | granted["env"])
 
 
 def locate(name: str, path: str) -> str:
@@ -168,9 +169,24 @@ def _ask(wish: Wish, run_dir: Path | None, emulate: str, unused: float) -> dict[
     granted: dict[str, Any] = answer["granted"]
     if waited:
         _say(f"{granted['job']} starts")
+    granted["hints"] = hinted(answer["agent"].get("hints"), granted["replicas"], wish.memory_bytes)
     for text in no_turns(answer["agent"]["devices"], granted["replicas"]):
         _say(text)
     return granted
+
+
+def hinted(
+    told: Mapping[str, Any] | None, replicas: Iterable[str], own: int | None
+) -> dict[str, str]:
+    """What frameworks are told of the limit; nothing over a variable that is set."""
+    if not told:
+        return {}
+    from rota.memory.hints import Cap, hints
+
+    held = Counter(id_.partition("::")[0] for id_ in replicas)
+    parts = {gpu: told["parts"][gpu] for gpu in held if gpu in told["parts"]}
+    caps = [Cap(own or min(part * held[gpu], total), total) for gpu, (part, total) in parts.items()]
+    return hints(told["frameworks"], caps, os.environ, told["context"])
 
 
 def no_turns(devices: Iterable[Mapping[str, Any]], replicas: Iterable[str]) -> Iterator[str]:

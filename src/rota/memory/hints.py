@@ -10,10 +10,14 @@ there over what is returned, name by name; only `jax` has two names for one thin
 
 from __future__ import annotations
 
-from collections.abc import Callable, Collection, Mapping, Sequence
+from collections import Counter
+from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 
+from rota.config.schema import Memory
 from rota.errors import RotaError
+from rota.memory.limits import Pool
+from rota.model import Replica, Resource
 
 _PARTS = 10_000
 """Fractions are written with four digits, rounded down."""
@@ -53,6 +57,27 @@ def hints(
         if name in frameworks and not any(variable in env for variable in taken):
             added |= told(usable)
     return added
+
+
+def caps(
+    held: Iterable[Replica], resources: Iterable[Resource], settings: Memory, context: int
+) -> tuple[Cap, ...]:
+    """What whoever holds these replicas may use of each of their GPUs, where that is limited.
+
+    The reserve that is measured (`auto`) is not known yet when a program starts: room for a context
+    is taken for it.
+    """
+    counts = Counter(replica.device for replica in held)
+    shared = [resource for resource in resources if resource.shared]
+    found = []
+    for device in (device for resource in shared for device in resource.devices):
+        replicas = sum(resource.replicas_of(device.uuid) for resource in shared)
+        if settings.limit == "share" and counts[device.uuid]:
+            reserve = settings.reserve or context
+            over = settings.oversubscribe
+            pool = Pool(device.uuid, device.memory_bytes, replicas, reserve, oversubscribe=over)
+            found.append(Cap(pool.share(counts.pop(device.uuid)), device.memory_bytes))
+    return tuple(found)
 
 
 def _fraction(usable: Sequence[tuple[int, int]]) -> str:

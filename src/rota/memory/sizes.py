@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+CONTEXT = 640 * 2**20
+"""What a context takes on a real GPU: 518 MiB on an H200, and what a program's code adds."""
+
 
 def shown(size: int) -> str:
     """`12.3 GiB`, `518.0 MiB`; below one MiB in bytes."""
