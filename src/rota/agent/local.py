@@ -51,6 +51,10 @@ CLAIMS_LOOK = 1.0
 """Seconds between looks whether a node's agent gives out a GPU."""
 
 
+GRACE = 10.0
+"""Seconds that a job has to end by itself that is over its memory limit on a full GPU."""
+
+
 @dataclass(frozen=True, slots=True)
 class LocalTerms:
     """What a local agent is told besides.
@@ -195,7 +199,13 @@ class LocalAgent(Agent):
             jobs=lambda: local_jobs(keeper),
             wishes=lambda client: wish_of(keeper, client),
             spawn=not self._settings.gatekeeper_elsewhere,
+            end=self._end,
         )
+
+    async def _end(self, client: str) -> None:
+        """End the job that is the worst offender."""
+        assert self._keeper is not None
+        await self._keeper.stop(client.removeprefix("job/"), GRACE)
 
     def _admit(self, id_: str, wish: JobWish, replicas: tuple[Replica, ...]) -> None:
         """Has it the memory that it asks for, beside those that are there?"""

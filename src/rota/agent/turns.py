@@ -14,6 +14,7 @@ from typing import Any
 
 from rota.agent.logs import Logger
 from rota.agent.memory import Asked, Cut, Ledger, admit, context_bytes, cut_of
+from rota.agent.offenders import End, Offenders
 from rota.clients.picture import ClientOnGpu, LocalJob, Picture, ProcessKey, Unmanaged
 from rota.clients.sightings import Place, Sightings
 from rota.clients.starters import DeviceFiles
@@ -157,6 +158,7 @@ class Turns:
         jobs: the local jobs of now.
         wishes: what a client was given besides its replicas.
         spawn: start a gatekeeper; otherwise it has a container of its own.
+        end: ends a client that is over its limit; None where nobody can.
     """
 
     def __init__(
@@ -172,11 +174,13 @@ class Turns:
         jobs: Callable[[], Sequence[LocalJob]] = tuple,
         wishes: Wishes = lambda _: Wish(),
         spawn: bool = True,
+        end: End | None = None,
     ) -> None:
         """Nothing runs before `run`."""
         self._inventory = inventory
         self._cut = Cut()
         self._ledger = Ledger()
+        self._offenders = Offenders(self.state, log, end)
         gpus = [gpu.uuid for gpu in inventory.gpus]
         self._log = log
         self._wishes = wishes
@@ -248,6 +252,9 @@ class Turns:
             gated,
             context_bytes(self._inventory),
         )
+        self._offenders.evict = bool(memory and memory.evict)
+        self._offenders.looks = bool(self._cut.totals)
+        self._offenders.context = self._cut.context
         self._tell(self._watch.picture)
 
     def admit(self, there: Sequence[Asked], newcomer: Asked) -> None:
@@ -280,6 +287,7 @@ class Turns:
         async with asyncio.TaskGroup() as group:
             group.create_task(self._supervisor.run())
             group.create_task(self._watch.run())
+            group.create_task(self._offenders.run())
 
     def _changed(self, picture: Picture) -> None:
         known = {one.client for one in self._watch.picture.clients if one.processes}

@@ -9,11 +9,12 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any, Protocol
 
 from rota.gatekeeper.ballast import Hold, Job, OpenDoors, Stand
 from rota.gatekeeper.group import Group
+from rota.gatekeeper.messages import Settings
 from rota.memory.limits import Row
 from rota.memory.report import offenders
 from rota.memory.terms import GpuTerms, Stretch
@@ -46,6 +47,7 @@ class Turns(Protocol):
 
     ensemble: Ensemble
     groups: dict[str, Group]
+    settings: Settings
 
 
 @dataclass(slots=True)
@@ -111,7 +113,8 @@ class Memory:
             if any(_closing(turns, gpu, into) for gpu in gpus):
                 return False
             jobs = tuple(
-                self._submit(gpu, _stretch(turns, gpu, into), now, quiet=True) for gpu in gpus
+                self._submit(gpu, self._terms[gpu], _stretch(turns, gpu, into), now, quiet=True)
+                for gpu in gpus
             )
             ticket = self._tickets[into] = Ticket(jobs, now + PATIENCE)
         if not all(job.stand for job in ticket.jobs) and now < ticket.until:
@@ -129,9 +132,10 @@ class Memory:
         """Look after the GPUs on which no handover is under way."""
         for into in [into for into in self._tickets if not turns.ensemble.is_coming(into)]:
             self.forget(into)
-        if turns.ensemble.paused:
+        if turns.ensemble.paused and turns.settings.mode == "exclusive":
             return
-        for gpu, terms in self._terms.items():
+        for gpu, told in self._terms.items():
+            terms = replace(told, hard=False) if turns.ensemble.paused else told
             known = self._gpus.get(gpu)
             if known and known.asked and known.asked.stand:
                 known.stand = known.asked.stand
@@ -139,7 +143,7 @@ class Memory:
                 continue
             stretch = _stretch(turns, gpu, None)
             if self._is_due(known, terms, stretch, now):
-                self._submit(gpu, stretch, now)
+                self._submit(gpu, terms, stretch, now)
 
     def release(self) -> None:
         """Let everything go, at once: nobody is held back any more."""
@@ -176,17 +180,19 @@ class Memory:
             return False
         if now - known.at >= (AGAIN if stretch.owners else CALM):
             return True
-        if known.asked.terms is terms and known.asked.stretch == stretch:
+        if known.asked.terms == terms and known.asked.stretch == stretch:
             return False
         starting = bool(known.asked.stretch.starting and stretch.starting)
         return not (starting and now - known.at < SETTLING)
 
-    def _submit(self, gpu: str, stretch: Stretch, now: float, *, quiet: bool = False) -> Job:
+    def _submit(
+        self, gpu: str, terms: GpuTerms, stretch: Stretch, now: float, *, quiet: bool = False
+    ) -> Job:
         known = self._gpus.get(gpu)
         if known is None:
             known = self._gpus[gpu] = _Gpu(Hold(gpu, self._doors, self._wake))
         known.at = now
-        known.asked = known.hold.submit(Job(self._terms[gpu], stretch, quiet=quiet))
+        known.asked = known.hold.submit(Job(terms, stretch, quiet=quiet))
         return known.asked
 
     def _took(self, known: _Gpu, job: Job) -> None:
