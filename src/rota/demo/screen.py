@@ -9,6 +9,7 @@ from typing import Protocol
 
 from rich.console import Console, Group, RenderableType
 from rich.live import Live
+from rich.padding import Padding
 from rich.table import Table
 from rich.text import Text
 
@@ -19,6 +20,9 @@ COLOURS = ("#56b4e9", "#e69f00", "#009e73", "#cc79a7", "#f0e442", "#0072b2", "#d
 
 COLUMN = 25
 """Characters that the titles of the steps have."""
+
+NARROW = 80
+"""Columns of a terminal below which results stand beneath the titles, and pods have no lanes."""
 
 
 class Screen(Protocol):
@@ -182,14 +186,9 @@ class Terminal:
     def done(self, title: str, step: Step) -> None:
         """The result goes above the live part, for good."""
         first, *rest = step.detail.split("\n")
-        mark = ("ok" if self._ascii else "✓", "green") if step.ok else ("FAIL", "bold red")
-        table = Table(box=None, pad_edge=False, padding=(0, 1), show_header=False)
-        table.add_column(width=2)
-        table.add_column(width=COLUMN, style="bold")
-        table.add_row(Text(*mark), title, Text(first))
-        self._live.console.print(table)
+        self._live.console.print(self._result(title, first, ok=step.ok))
         for text in rest:
-            self._live.console.print(Text("   " + text, style="dim"))
+            self._live.console.print(Padding(Text(text, style="dim"), (0, 0, 0, 3)))
         if self._usage:
             self._live.console.print(self._bars(self._usage))
             self._usage = None
@@ -213,6 +212,23 @@ class Terminal:
         self._live.update(Text(""))
         self._live.stop()
 
+    def _result(self, title: str, detail: str, *, ok: bool) -> RenderableType:
+        mark = ("ok" if self._ascii else "✓", "green") if ok else ("FAIL", "bold red")
+        table = Table(box=None, pad_edge=False, padding=(0, 1), show_header=False)
+        table.add_column(width=2)
+        if self._narrow:
+            table.add_row(Text(*mark), Text(title, style="bold"))
+            table.add_row("", Text(detail))
+        else:
+            table.add_column(width=COLUMN, style="bold")
+            table.add_row(Text(*mark), title, Text(detail))
+        return table
+
+    @property
+    def _narrow(self) -> bool:
+        """No room for results beside the titles of the steps."""
+        return self._console.width < NARROW
+
     def _moving(self) -> RenderableType:
         parts: list[RenderableType] = []
         if self._now:
@@ -229,9 +245,11 @@ class Terminal:
         return table
 
     def _cells(self, pod: PodUse, colour: str) -> Iterator[Text]:
-        yield Text("   " + pod.name)
-        yield Text("GPU", style="dim")
+        yield Text(pod.name if self._narrow else "   " + pod.name)
+        if not self._narrow:
+            yield Text("GPU", style="dim")
         yield Text(bar(pod.part, 8, ascii_only=self._ascii), colour)
         yield Text(f"{pod.part:4.0%}")
         yield Text(gib(pod.memory_bytes))
-        yield Text(plain_lane(pod.lane) if self._ascii else pod.lane, colour)
+        if not self._narrow:
+            yield Text(plain_lane(pod.lane) if self._ascii else pod.lane, colour)
