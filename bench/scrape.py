@@ -81,13 +81,13 @@ def turn(gpu: int, client: int, number: int) -> Turn:
 
 
 def times(repeats: int) -> tuple[list[float], int, int]:
-    """Seconds of each scrape, its series, and its bytes."""
+    """Seconds of processor time of each scrape, its series, and its bytes."""
     known, seconds, waits = node()
     taken, text = [], b""
     for _ in range(repeats):
-        begun = time.perf_counter()
+        begun = time.process_time()
         text = exposition(compose(known, seconds, waits), dcgm_names=True)
-        taken.append(time.perf_counter() - begun)
+        taken.append(time.process_time() - begun)
     series = sum(1 for line in text.splitlines() if not line.startswith(b"#"))
     return taken, series, len(text)
 

@@ -1,4 +1,4 @@
-"""Keeps the figures of one node: looks twice a second, and composes a snapshot when asked.
+"""Keeps the figures of one node: looks once a second, and composes a snapshot when asked.
 
 One look asks the gatekeeper once for its state, reads the turns that had ended by then, and asks
 the driver. Everything that adds up (GPU seconds, waits) adds up here, so that a gatekeeper that is
@@ -28,7 +28,7 @@ from rota.figures.seconds import GpuSeconds, Key
 from rota.figures.waits import AllWaits
 from rota.scheduling.log import Turn
 
-PERIOD = 0.5
+PERIOD = 1.0
 """Seconds from look to look."""
 
 FRESH = 0.1

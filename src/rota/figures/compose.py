@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, field, replace
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
 
 from rota.clients.picture import ClientOnGpu, ProcessKey
 from rota.figures.facts import Facts
@@ -88,8 +88,9 @@ def _managed(one: ClientOnGpu) -> Holder:
 def compose(known: Known, seconds: GpuSeconds, waits: AllWaits) -> Snapshot:
     """The snapshot."""
     facts = known.facts
-    clients = [_client(holder, known, seconds, waits) for holder in holders(facts)]
-    clients = list(_with_power(clients, known.readings))
+    here = list(holders(facts))
+    busy = _busy(seconds, here)
+    clients = tuple(_client(one, known, seconds, waits[one.key], busy[one.gpu]) for one in here)
     return Snapshot(
         at=known.at,
         node=facts.node,
@@ -97,7 +98,7 @@ def compose(known: Known, seconds: GpuSeconds, waits: AllWaits) -> Snapshot:
         driver_version=facts.driver_version,
         ready=facts.ready,
         gpus=tuple(_gpu(gpu, known) for gpu in facts.gpus),
-        clients=tuple(clients),
+        clients=clients,
         own=known.own,
     )
 
@@ -135,49 +136,38 @@ def _gpu(gpu: Gpu, known: Known) -> GpuFigures:
     )
 
 
-def _client(holder: Holder, known: Known, seconds: GpuSeconds, waits: AllWaits) -> ClientFigures:
-    facts, reading = known.facts, known.readings.get(holder.gpu, Reading())
-    standing = known.gates.standing(holder.client, holder.gpu)
+def _client(
+    holder: Holder, known: Known, seconds: GpuSeconds, waits: Waits, busy: float
+) -> ClientFigures:
+    facts, gates, labels = known.facts, known.gates, holder.labels
+    reading = known.readings.get(holder.gpu, Reading())
+    standing = gates.standing(holder.client, holder.gpu)
     processes = _processes(holder.processes, reading, known.commands)
     replicas = facts.replicas.get(holder.gpu, 0)
-    state, why = _state(holder, standing, facts)
     weight, priority = facts.weights.get(holder.client, (1.0, "standard"))
-    return _with_turns(
-        ClientFigures(
-            client=holder.client,
-            gpu=holder.gpu,
-            kind=holder.kind,
-            namespace=holder.labels.get("namespace", ""),
-            pod=holder.labels.get("pod", ""),
-            container=holder.labels.get("container", ""),
-            job=holder.labels.get("job", ""),
-            user=holder.labels.get("user", ""),
-            state=state,
-            why=why,
-            replicas=holder.replicas,
-            share=holder.replicas / replicas if replicas else 0.0,
-            weight=weight,
-            priority=priority,
-            processes=processes,
-            gpu_seconds_total=seconds.total(holder.key),
-            turn_seconds_total=seconds.turns(holder.key),
-            utilization=seconds.recent(holder.key),
-            memory_bytes=sum(one.memory_bytes for one in processes),
-            memory_limit_bytes=standing.limit,
-        ),
-        standing,
-        waits[holder.key],
-        known.gates,
-    )
-
-
-def _with_turns(
-    figures: ClientFigures, standing: Standing, waits: Waits, gates: GateState
-) -> ClientFigures:
     at = gates.at if gates.at is not None else 0.0
+    state, why = _state(holder, standing, facts)
     half, most = waits.percentiles(at, 0.5, 0.95)
-    return replace(
-        figures,
+    utilization = seconds.recent(holder.key)
+    return ClientFigures(
+        client=holder.client,
+        gpu=holder.gpu,
+        kind=holder.kind,
+        namespace=labels.get("namespace", ""),
+        pod=labels.get("pod", ""),
+        container=labels.get("container", ""),
+        job=labels.get("job", ""),
+        user=labels.get("user", ""),
+        state=state,
+        why=why,
+        replicas=holder.replicas,
+        share=holder.replicas / replicas if replicas else 0.0,
+        weight=weight,
+        priority=priority,
+        processes=processes,
+        gpu_seconds_total=seconds.total(holder.key),
+        turn_seconds_total=seconds.turns(holder.key),
+        utilization=utilization,
         wait_seconds_total=waits.total,
         waiting=waited_now(standing, at),
         turn_since=standing.since + gates.offset if standing.since is not None else None,
@@ -188,6 +178,9 @@ def _with_turns(
         gate_open=standing.opening,
         gate_close=standing.closing,
         gate_failures_total=standing.failures,
+        memory_bytes=sum(one.memory_bytes for one in processes),
+        memory_limit_bytes=standing.limit,
+        power_watts=_power(reading.vitals.power_watts, utilization, busy),
     )
 
 
@@ -219,14 +212,16 @@ def _processes(
     )
 
 
-def _with_power(
-    clients: Collection[ClientFigures], readings: Mapping[str, Reading]
-) -> Iterable[ClientFigures]:
-    """Each client's part of its GPU's power: as its part of what all had of the last second."""
+def _power(watts: float | None, utilization: float, busy: float) -> float | None:
+    """A client's part of its GPU's power: as its part of what all had of the last second."""
+    if watts is None:
+        return None
+    return watts * utilization / busy if busy else 0.0
+
+
+def _busy(seconds: GpuSeconds, here: Iterable[Holder]) -> dict[str, float]:
+    """GPU → what all its clients had of the last second."""
     busy: defaultdict[str, float] = defaultdict(float)
-    for one in clients:
-        busy[one.gpu] += one.utilization
-    for one in clients:
-        watts = readings.get(one.gpu, Reading()).vitals.power_watts
-        part = one.utilization / busy[one.gpu] if busy[one.gpu] else 0.0
-        yield replace(one, power_watts=None if watts is None else watts * part)
+    for one in here:
+        busy[one.gpu] += seconds.recent(one.key)
+    return busy

@@ -10,7 +10,7 @@ the next scrape does not have them.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from itertools import accumulate
 from typing import TypeVar
 
@@ -25,7 +25,6 @@ from rota.figures.catalogue import (
     SCRAPE_MEANING,
     Kind,
     Metric,
-    Value,
 )
 from rota.figures.model import ClientFigures, Histogram, Snapshot, Times
 
@@ -96,36 +95,44 @@ def _head(name: str, kind: Kind, meaning: str) -> tuple[str, str]:
     return f"# HELP {name} {meaning}", f"# TYPE {name} {kind}"
 
 
-def _family(metric: Metric[T], things: Iterable[tuple[str, T]]) -> Iterator[str]:
-    yield from _head(metric.name, metric.kind, metric.meaning)
+def _family(metric: Metric[T], things: Sequence[tuple[str, T]]) -> list[str]:
+    """All lines of one metric. A full node has thousands, so the common kinds come first."""
+    name, value_of = metric.name, metric.value
+    lines = list(_head(name, metric.kind, metric.meaning))
     for labels, thing in things:
-        yield from _lines(metric.name, labels, metric.value(thing), metric.extra)
+        value = value_of(thing)
+        if isinstance(value, float | int):
+            lines.append(f"{name}{_braced(labels)} {_number(value)}")
+        elif isinstance(value, Histogram):
+            lines += _histogram(name, labels, value)
+        elif value is not None:
+            lines += _by_label(name, labels, metric.extra, value)
+    return lines
 
 
-def _lines(name: str, labels: str, value: Value, extra: str) -> Iterator[str]:
-    if value is None:
-        return
-    if isinstance(value, Histogram):
-        yield from _histogram(name, labels, value)
-    elif isinstance(value, float | int):
-        yield f"{name}{_braced(labels)} {_number(value)}"
-    else:
-        for key, each in value.items():
-            more = _with(labels, extra, key)
-            if isinstance(each, Times):
-                yield f"{name}_count{{{more}}} {each.count}"
-                yield f"{name}_sum{{{more}}} {each.seconds!r}"
-            else:
-                yield f"{name}{{{more}}} {_number(each)}"
+def _by_label(
+    name: str, labels: str, extra: str, values: Mapping[str, float | Times]
+) -> Iterator[str]:
+    for key, each in values.items():
+        more = _with(labels, extra, key)
+        if isinstance(each, Times):
+            yield f"{name}_count{{{more}}} {each.count}"
+            yield f"{name}_sum{{{more}}} {each.seconds!r}"
+        else:
+            yield f"{name}{{{more}}} {_number(each)}"
 
 
-def _histogram(name: str, labels: str, value: Histogram) -> Iterator[str]:
+def _histogram(name: str, labels: str, value: Histogram) -> list[str]:
     counts = list(accumulate(value.counts))
-    for bound, count in zip(value.bounds, counts, strict=False):
-        yield f'{name}_bucket{{{labels},le="{bound!r}"}} {count}'
-    yield f'{name}_bucket{{{labels},le="+Inf"}} {counts[-1]}'
-    yield f"{name}_count{{{labels}}} {counts[-1]}"
-    yield f"{name}_sum{{{labels}}} {value.seconds!r}"
+    start = f"{name}_bucket{{{labels},le="
+    lines = [
+        f'{start}"{bound!r}"}} {count}'
+        for bound, count in zip(value.bounds, counts, strict=False)
+    ]  # fmt: skip
+    lines.append(f'{start}"+Inf"}} {counts[-1]}')
+    lines.append(f"{name}_count{{{labels}}} {counts[-1]}")
+    lines.append(f"{name}_sum{{{labels}}} {value.seconds!r}")
+    return lines
 
 
 def _braced(labels: str) -> str:
