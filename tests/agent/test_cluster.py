@@ -127,9 +127,14 @@ async def test_an_agent_that_starts_on_a_bad_config_serves_the_last_good_one(wor
     await world.node.until_allocatable(4)
     await world.node.stop()
     world.config(any="version: v9")
-    world.start()
+    agent = world.start()
     await world.node.until_allocatable(4)
     assert await world.until(lambda: world.messages("ConfigRefused", "ConfigMap"))
+    assert "version" in agent.snapshot()["config"]["refused_now"]
+    assert world.messages("ConfigServed", "Node") == []
+    world.config(any=sharing(4))
+    await world.until(lambda: agent.snapshot()["config"]["refused_now"] == "")
+    await world.until_told("ConfigServed", "Node")
 
 
 async def test_rights_that_are_missing_cost_only_what_they_are_for(world: World) -> None:

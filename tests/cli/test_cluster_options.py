@@ -10,8 +10,8 @@ from typing import Any
 import pytest
 
 from rota.agent.citizen import Terms
-from rota.agent.cluster import connect
 from rota.cli.cluster_options import PLUGIN, cluster_terms
+from rota.cluster.connect import connect
 from rota.cluster.selector import Selector
 from rota.errors import UsageError
 

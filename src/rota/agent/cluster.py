@@ -22,13 +22,13 @@ from rota.agent.observer import Observer
 from rota.agent.service import Agent
 from rota.agent.settings import Settings
 from rota.cluster.chosen import Chosen, NoConfig
+from rota.cluster.connect import connect
 from rota.cluster.door import Api
 from rota.cluster.features import Facts, labels
 from rota.cluster.machine import read_machine
 from rota.cluster.reasons import CONFIG_REFUSED, CONFIG_SERVED
 from rota.config.findings import Finding, Level, Mark
 from rota.config.load import ConfigError, Loaded, load_text
-from rota.errors import UsageError
 from rota.gpu.health import Change
 
 if TYPE_CHECKING:
@@ -37,26 +37,12 @@ if TYPE_CHECKING:
 PATIENCE = 5.0
 """Seconds that a start waits for the API server before the last good config is served."""
 
+_LAST_GOOD = "last good"
 _ALONE = "The last good config stays"
 _BESIDE = (
     "The last good config stays, and NVIDIA's plugin is not restarted; one that restarts by itself "
     "reads this one"
 )
-
-
-def connect() -> Api:
-    """The API that the environment names.
-
-    Raises:
-        UsageError: Rota was installed without what it needs for that.
-        ClusterError: the environment names none.
-    """
-    try:
-        from rota.cluster.kube import KubeApi
-    except ImportError as error:
-        hint = "install rota[cluster]"
-        raise UsageError(f"{error.name} is not installed", where="--cluster", hint=hint) from None
-    return KubeApi.connect()
 
 
 class ClusterAgent(Agent):
@@ -79,7 +65,7 @@ class ClusterAgent(Agent):
         self._citizen: Citizen | None = None
         self._observer: Observer | None = None
         self._read_last: Chosen | None = None
-        self._was_refused = False
+        self._was_refused = ""
 
     @property
     def citizen(self) -> Citizen:
@@ -154,7 +140,7 @@ class ClusterAgent(Agent):
         last = LastGood.read(self._settings.run_dir, self.citizen.source)
         if last is None:
             return None
-        chosen = Chosen(last.key, last.text, "last good")
+        chosen = Chosen(last.key, last.text, _LAST_GOOD)
         try:
             loaded = self._load(chosen)
         except ConfigRefused:
@@ -213,13 +199,13 @@ class ClusterAgent(Agent):
             if not self.citizen.knows_config:
                 return
             with suppress(NoConfig):
-                if not self._refused_now and self.citizen.config() == self._read_last:
+                if not self._refused_now and _same(self.citizen.config(), self._read_last):
                     return
         await super()._try()
 
     def _refuse(self, error: ConfigRefused) -> None:
         super()._refuse(error)
-        self._was_refused = True
+        self._was_refused = error.what
         errors = [str(one) for one in error.findings if one.level is Level.ERROR]
         what = f"{'; '.join(errors)}. {_BESIDE if self._terms.beside else _ALONE}"
         self.citizen.tell(self.citizen.node_ref, CONFIG_REFUSED, what)
@@ -229,6 +215,9 @@ class ClusterAgent(Agent):
         """Say so, keep it, and label the node."""
         self._label(served)
         chosen = self._read_last
+        if chosen and chosen.why == _LAST_GOOD:
+            self._refused_now = self._was_refused  # what the cluster wants is still refused
+            return
         if chosen:
             self._log.info("this node's config", key=chosen.key, chosen_by=chosen.why)
         new = self._keep_good(chosen) if chosen else self._generation > 1
@@ -237,7 +226,7 @@ class ClusterAgent(Agent):
             where = f"{self.citizen.source}[{chosen.key}]" if chosen else self._settings.config
             what = f"{where} is served: {names}"
             self.citizen.tell(self.citizen.node_ref, CONFIG_SERVED, what)
-        self._was_refused = False
+        self._was_refused = ""
         if new:
             self.citizen.checked()
 
@@ -300,6 +289,10 @@ class ClusterAgent(Agent):
     def _wishes_changed(self) -> None:
         if self._turns:
             self._turns.retell()
+
+
+def _same(now: Chosen, before: Chosen | None) -> bool:
+    return before is not None and (now.key, now.text) == (before.key, before.text)
 
 
 async def _end(tasks: list[asyncio.Task[None]]) -> None:

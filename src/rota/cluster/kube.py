@@ -9,7 +9,6 @@ between them make a watch on a node's pods cheap enough for thousands of nodes.
 from __future__ import annotations
 
 import json
-import os
 import socket
 from collections.abc import AsyncGenerator, AsyncIterable, AsyncIterator, Iterator, Mapping
 from contextlib import contextmanager
@@ -200,11 +199,6 @@ async def lines(chunks: AsyncIterable[bytes]) -> AsyncIterator[bytes]:
         rest, size = [*rest, last] if last else rest, size + len(last)
         if size > LONGEST_LINE:
             raise Away("a change of unreasonable size")
-
-
-def in_a_pod() -> bool:
-    """Whether Kubernetes started this process."""
-    return "KUBERNETES_SERVICE_HOST" in os.environ
 
 
 def _selector(view: View) -> dict[str, str]:

@@ -2,13 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
-from typing import TypeAlias
+from collections.abc import Callable, Sequence
 
-from rota.cluster.door import Change, Object, labels_of, metadata
+from rota.cluster.door import Change, Object
 from rota.cluster.events import Ref, object_ref
-
-Labels: TypeAlias = Mapping[str, str]
 
 
 class One:
@@ -56,11 +53,3 @@ def data_of(config_map: Object | None) -> dict[str, str] | None:
 def ref_of(config_map: Object | None, namespace: str, name: str) -> Ref:
     """The ConfigMap for an Event, also where it is not there."""
     return object_ref("ConfigMap", config_map) if config_map else Ref("ConfigMap", name, namespace)
-
-
-def version_of(thing: Object | None) -> str:
-    """Its resourceVersion; empty where there is none."""
-    return str(metadata(thing).get("resourceVersion", "")) if thing else ""
-
-
-__all__ = ["One", "data_of", "labels_of", "ref_of", "version_of"]
