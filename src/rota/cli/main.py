@@ -34,6 +34,13 @@ COMMANDS: Mapping[str, str] = {
 }
 """Name → summary. The command `x` is `rota.cli.x.command`."""
 
+_WANTING: Mapping[int | None, str] = {
+    errno.ENOSPC: "no room to write to",
+    errno.EMFILE: "too many files are open in this process; raise its limit (ulimit -n)",
+    errno.ENFILE: "too many files are open on this machine",
+}
+"""What the machine may lack, in words."""
+
 
 class _Commands(click.Group):
     """A group that imports a command's module when the command is named."""
@@ -90,7 +97,7 @@ def main(args: list[str] | None = None) -> None:
         sys.stderr.close()
         sys.exit(0)
     except OSError as error:
-        if error.errno != errno.ENOSPC:
+        if error.errno not in _WANTING:
             raise
-        click.echo("rota: no room to write to", err=True)
+        click.echo(f"rota: {_WANTING[error.errno]}", err=True)
         sys.exit(1)
