@@ -86,13 +86,16 @@ class Watch:
         self._full = 0
         self._cut = False
         self._trying = False
+        self._waiting = False
 
     def look_closed(self, group: Group, now: float) -> bool | None:
         """Whether a client whose gates are closed wants the GPU; None: not known yet."""
         if self._was_open:
             self._was_open, self._full = False, self._full + 1
+        self._looks += 1
         gates = [gate for gate in group if gate.closed]
-        if any(_waits(gate) for gate in gates) or self._is_tried(gates, now - group.since):
+        self._waiting = any(self._waits(gate) for gate in gates)
+        if self._waiting or self._is_tried(gates, now - group.since):
             self._active, self.next = now, _tick(now, KNOWN)
             return True
         if now - group.since < SETTLE:
@@ -150,12 +153,13 @@ class Watch:
         """It does not use the GPU. That it is stopped is looked for now and then only."""
         return gate.demand.asleep() or (self._looks % 32 == 0 and gate.stopped)
 
-
-def _waits(gate: Gate) -> bool:
-    demand = gate.demand
-    if not demand.wants() and (demand.ended or demand.readable()):
-        return False
-    return not gate.stopped
+    def _waits(self, gate: Gate) -> bool:
+        """It waits for the GPU, and is not stopped: that is looked for at first, and now and then."""
+        demand = gate.demand
+        if not demand.wants() and (demand.ended or demand.readable()):
+            return False
+        seldom = self._waiting and self._looks % 8
+        return bool(seldom) or not gate.stopped
 
 
 def _tick(now: float, interval: float) -> float:
