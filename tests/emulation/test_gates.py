@@ -15,7 +15,15 @@ import pytest
 
 from rota.emulation.gates import EmulatedGates
 from rota.emulation.inventory import EmulatedInventory
-from rota.gpu.doors import GateBusy, GateError, GateGone, GateIllegal, GateNoContext, GateState
+from rota.gpu.doors import (
+    GateBusy,
+    GateError,
+    GateGone,
+    GateIllegal,
+    GateNoContext,
+    GateState,
+    GateUnsupported,
+)
 from rota.gpu.processes import started
 from rota.gpu.syscalls import FUTEX
 
@@ -208,3 +216,48 @@ def test_one_gate_that_drains_holds_up_no_other(
     puppet.kill()
     thread.join(30.0)
     assert [type(error) for error in failed] == [GateGone]
+
+
+def test_a_process_goes_to_host_memory_and_comes_back_with_all_it_had(room: Room) -> None:
+    puppet = room.puppet()
+    puppet.do("c = cuda.init().context(0)")
+    puppet.do("h = c.malloc(2**30)")
+    door, gates = EmulatedInventory(room.folder), EmulatedGates(room.folder)
+    gates.close(puppet.pid, puppet.started, 5.0)
+    gates.page_out(puppet.pid, puppet.started)
+    assert gates.state(puppet.pid, puppet.started) is GateState.PAGED_OUT
+    assert door.processes(room.gpu) == ()
+    assert door.memory(room.gpu).used == 0
+    with pytest.raises(GateIllegal):
+        gates.open(puppet.pid, puppet.started)
+    gates.page_in(puppet.pid, puppet.started)
+    assert gates.state(puppet.pid, puppet.started) is GateState.CLOSED
+    gates.open(puppet.pid, puppet.started)
+    puppet.do("c.free(h)")
+    gates.forget()
+    door.close()
+
+
+def test_managed_memory_cannot_be_paged_out(room: Room) -> None:
+    puppet = room.puppet()
+    puppet.do("cuda.init().context(0).malloc_managed(2**20)")
+    gates = EmulatedGates(room.folder)
+    gates.close(puppet.pid, puppet.started, 5.0)
+    with pytest.raises(GateUnsupported):
+        gates.page_out(puppet.pid, puppet.started)
+    assert gates.state(puppet.pid, puppet.started) is GateState.CLOSED
+    gates.forget()
+
+
+def test_a_restore_that_meets_too_little_memory_loses_the_process(room: Room) -> None:
+    puppet, other = room.puppet(), room.puppet()
+    puppet.do("cuda.init().context(0).malloc(2**30)")
+    gates = EmulatedGates(room.folder)
+    gates.close(puppet.pid, puppet.started, 5.0)
+    gates.page_out(puppet.pid, puppet.started)
+    other.do("c = cuda.init().context(0)")
+    other.do("c.malloc(c.memory()[0])")
+    with pytest.raises(GateError):
+        gates.page_in(puppet.pid, puppet.started)
+    assert gates.state(puppet.pid, puppet.started) is GateState.FAILED
+    gates.forget()

@@ -8,12 +8,14 @@ and to root.
 
 from __future__ import annotations
 
+import enum
 import selectors
 import socket
 import threading
 import time
 from collections.abc import Callable
 from pathlib import Path
+from typing import Protocol
 
 from rota.emulation import wire
 from rota.emulation.rwlock import RwLock
@@ -28,6 +30,29 @@ OK, NOT_READY, ILLEGAL_STATE, NOT_INITIALIZED = (
 """What the thread answers, after the driver's CUDA_ERROR_… of the same names."""
 
 NOT_PERMITTED = "not-permitted"
+NOT_SUPPORTED = "not-supported"
+OUT_OF_MEMORY = "out-of-memory"
+
+
+class Pages(Protocol):
+    """Moves all memory of this process between the GPU and the host."""
+
+    def out(self) -> bool:
+        """To the host; False where it uses what cannot be checkpointed."""
+        ...
+
+    def back(self) -> bool:
+        """To the GPU; False where that had no room, and then all of it is lost."""
+        ...
+
+
+class State(enum.StrEnum):
+    """What the driver calls the state of a process."""
+
+    RUNNING = "running"
+    LOCKED = "locked"
+    CHECKPOINTED = "checkpointed"
+    FAILED = "failed"
 
 
 class Control:
@@ -37,6 +62,7 @@ class Control:
         lock: what every call of the program holds the read side of.
         drain: waits that long, in seconds, for what was submitted; False when it was not enough.
         initialized: the process has a context.
+        pages: moves its memory.
     """
 
     def __init__(
@@ -45,11 +71,13 @@ class Control:
         lock: RwLock,
         drain: Callable[[float], bool],
         initialized: Callable[[], bool],
+        pages: Pages | None = None,
     ) -> None:
         self._lock = lock
         self._drain = drain
         self._initialized = initialized
-        self._closed = False
+        self._pages = pages
+        self._state = State.RUNNING
         self._server = wire.listen(path)
         self._selector = selectors.DefaultSelector()
         self._selector.register(self._server, selectors.EVENT_READ)
@@ -97,22 +125,26 @@ class Control:
             return {"result": NOT_INITIALIZED}
         op = message.get("op")
         if op == "state":
-            return {"result": OK, "closed": self._closed}
+            return {"result": OK, "state": str(self._state)}
         if op == "open":
             return {"result": self._open()}
         if op == "close":
             return {"result": self._close(float(message["timeout"]))}
+        if op == "page-out":
+            return {"result": self._page_out()}
+        if op == "page-in":
+            return {"result": self._page_in()}
         raise ValueError(op)
 
     def _open(self) -> str:
-        if not self._closed:
+        if self._state is not State.LOCKED:
             return ILLEGAL_STATE
-        self._closed = False
+        self._state = State.RUNNING
         self._lock.give()
         return OK
 
     def _close(self, timeout: float) -> str:
-        if self._closed:
+        if self._state is not State.RUNNING:
             return ILLEGAL_STATE
         end = time.monotonic() + timeout
         if not self._lock.take(timeout):
@@ -120,5 +152,23 @@ class Control:
         if not self._drain(max(0.0, end - time.monotonic())):
             self._lock.give()
             return NOT_READY
-        self._closed = True
+        self._state = State.LOCKED
+        return OK
+
+    def _page_out(self) -> str:
+        """It goes on to the end though whoever asked for it may die meanwhile."""
+        if self._state is not State.LOCKED:
+            return ILLEGAL_STATE
+        if self._pages is None or not self._pages.out():
+            return NOT_SUPPORTED
+        self._state = State.CHECKPOINTED
+        return OK
+
+    def _page_in(self) -> str:
+        if self._state is not State.CHECKPOINTED or self._pages is None:
+            return ILLEGAL_STATE
+        if not self._pages.back():
+            self._state = State.FAILED
+            return OUT_OF_MEMORY
+        self._state = State.LOCKED
         return OK

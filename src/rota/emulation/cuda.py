@@ -60,6 +60,7 @@ class Context:
         self.device = device
         self._cuda = cuda
         self._slot = slot
+        self.managed = False
         self._submitted = 0
         self._submitting = threading.Lock()
 
@@ -82,6 +83,12 @@ class Context:
         with self._cuda.call():
             answer = self._cuda.ask("allocate", device=self.uuid, bytes=size)
             return int(answer["handle"])
+
+    def malloc_managed(self, size: int) -> int:
+        """As `malloc`, of memory that wanders between host and device by itself."""
+        handle = self.malloc(size)
+        self.managed = True
+        return handle
 
     def free(self, handle: int) -> None:
         """Give an allocation back."""
@@ -148,6 +155,7 @@ class Cuda:
             self._gate,
             self._drain,
             lambda: bool(self._contexts),
+            self,
         )
         os.register_at_fork(after_in_child=self._forked)
 
@@ -185,6 +193,26 @@ class Cuda:
         """Raise DeviceLost if the engine is gone."""
         if not self._link.alive():
             raise DeviceLost("the emulated GPU is gone")
+
+    def out(self) -> bool:
+        """Bring all memory of this process to the host, while its gate is closed.
+
+        False, and nothing, where some of it is managed memory, which cannot be checkpointed.
+        """
+        if any(context.managed for context in self._contexts.values()):
+            return False
+        for uuid in self._contexts:
+            self.ask("page-out", device=uuid)
+        return True
+
+    def back(self) -> bool:
+        """Bring it back; False where there was no room, and then it is lost for good."""
+        try:
+            for uuid in self._contexts:
+                self.ask("page-in", device=uuid)
+        except OutOfMemory:
+            return False
+        return True
 
     def _device(self, selector: int | str) -> Device:
         if isinstance(selector, int) and 0 <= selector < len(self.devices):

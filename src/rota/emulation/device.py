@@ -26,6 +26,11 @@ RELEASE_SECONDS = 0.0007 / 1024**3
 """Seconds a byte that it takes to let such memory go (0.7 ms a GiB on an H200)."""
 
 
+OUT_RATE = 2.3 * 1024**3
+IN_RATE = 6.8 * 1024**3
+"""Bytes a second in which memory goes to the host and comes back (32 GiB on an H200)."""
+
+
 class NoMemory(GpuError):
     """The device has not that much memory left."""
 
@@ -38,16 +43,23 @@ class Session:
         pid: the process.
         context: it has a context, so it is listed.
         allocations: handle → bytes.
+        out: all of it is in host memory.
     """
 
     pid: int
     context: bool = False
     allocations: dict[int, int] = field(default_factory=dict)
+    out: bool = False
+
+    @property
+    def size(self) -> int:
+        """All that it has, wherever it is, its context included."""
+        return sum(self.allocations.values()) + (CONTEXT_BYTES if self.context else 0)
 
     @property
     def memory_bytes(self) -> int:
-        """All that it holds, its context included."""
-        return sum(self.allocations.values()) + (CONTEXT_BYTES if self.context else 0)
+        """What it holds of the device."""
+        return 0 if self.out else self.size
 
 
 class EmulatedDevice:
@@ -79,7 +91,7 @@ class EmulatedDevice:
         """Pid → bytes, of the processes that have a context, as NVML lists them."""
         found: dict[int, int] = {}
         for session in self._sessions.values():
-            if session.context:
+            if session.context and not session.out:
                 found[session.pid] = found.get(session.pid, 0) + session.memory_bytes
         return found
 
@@ -148,6 +160,28 @@ class EmulatedDevice:
         for handle in handles:
             self.release(key, handle)
         return (before - self.used) * RELEASE_SECONDS
+
+    def page_out(self, key: int) -> float:
+        """Bring all that the session holds to host memory; the seconds that it takes."""
+        session = self._sessions.get(key)
+        if session is None or session.out:
+            return 0.0
+        seconds = session.size / OUT_RATE
+        session.out = True
+        return seconds
+
+    def page_in(self, key: int) -> float:
+        """Bring it back; the seconds that it takes.
+
+        Raises:
+            NoMemory: there is no room for all of it.
+        """
+        session = self._sessions.get(key)
+        if session is None or not session.out:
+            return 0.0
+        self._need(session.size)
+        session.out = False
+        return session.size / IN_RATE
 
     def end(self, key: int, now: float) -> list[Done]:
         """The process is gone: its memory and its queue go at once."""

@@ -16,6 +16,7 @@ from rota.gpu.doors import (
     GateIllegal,
     GateNoContext,
     GateState,
+    GateUnsupported,
 )
 from rota.gpu.processes import started as start_time
 
@@ -24,6 +25,14 @@ _ERRORS: dict[str, tuple[type[GateError], str]] = {
     control.ILLEGAL_STATE: (GateIllegal, "its gate is not in the state for this"),
     control.NOT_INITIALIZED: (GateNoContext, "has no context"),
     control.NOT_PERMITTED: (GateForbidden, "belongs to another user"),
+    control.NOT_SUPPORTED: (GateUnsupported, "uses what cannot be checkpointed"),
+    control.OUT_OF_MEMORY: (GateError, "was lost: its restore met too little memory"),
+}
+_STATES = {
+    control.State.RUNNING: GateState.OPEN,
+    control.State.LOCKED: GateState.CLOSED,
+    control.State.CHECKPOINTED: GateState.PAGED_OUT,
+    control.State.FAILED: GateState.FAILED,
 }
 
 
@@ -48,9 +57,16 @@ class EmulatedGates:
         self._call(pid, started, {"op": "close", "timeout": timeout})
 
     def state(self, pid: int, started: int) -> GateState:
-        """Open or closed. Waits while somebody closes the gate."""
-        closed = self._call(pid, started, {"op": "state"})["closed"]
-        return GateState.CLOSED if closed else GateState.OPEN
+        """The state now. Waits while somebody closes the gate, or pages the process."""
+        return _STATES[self._call(pid, started, {"op": "state"})["state"]]
+
+    def page_out(self, pid: int, started: int) -> None:
+        """Bring all GPU memory of a process whose gate is closed to host memory."""
+        self._call(pid, started, {"op": "page-out"})
+
+    def page_in(self, pid: int, started: int) -> None:
+        """Bring it back; the gate is closed then. Without room for it the process is lost."""
+        self._call(pid, started, {"op": "page-in"})
 
     def forget(self) -> None:
         """Give all connections back. The gates stay as they are."""

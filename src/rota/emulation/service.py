@@ -3,7 +3,7 @@
 | request | answer |
 | --- | --- |
 | hello | the caller's pid as the engine sees it |
-| context, allocate, release, memory | for programs; `launch` has no answer, its work is noted when done |
+| context, allocate, release, memory, page-out, page-in | for programs; `launch` has no answer, its work is noted when done |
 | hold, let-go | for who holds memory without a context |
 | processes, accounts, utilization, recovery | for tools, what NVML would tell |
 | watch | from now on, the errors that are injected are sent as they come |
@@ -59,6 +59,8 @@ class Service:
             "release": self._release,
             "hold": self._hold,
             "let-go": self._let_go,
+            "page-out": self._page_out,
+            "page-in": self._page_in,
             "launch": self._launch,
             "memory": self._memory,
             "processes": self._processes,
@@ -148,6 +150,12 @@ class Service:
     def _let_go(self, peer: Peer, message: Message, now: float) -> Answer:
         handles = [int(handle) for handle in message["handles"]]
         return Answer(after=self._device(message).let_go(peer.key, handles))
+
+    def _page_out(self, peer: Peer, message: Message, now: float) -> Answer:
+        return Answer(after=self._device(message).page_out(peer.key))
+
+    def _page_in(self, peer: Peer, message: Message, now: float) -> Answer:
+        return Answer(after=self._device(message).page_in(peer.key))
 
     def _launch(self, peer: Peer, message: Message, now: float) -> None:
         device = self._device(message)

@@ -90,6 +90,14 @@ class CudaGates:
         known = (GateState.OPEN, GateState.CLOSED, GateState.PAGED_OUT, GateState.FAILED)
         return known[state] if state < len(known) else GateState.PAGED_OUT
 
+    def page_out(self, pid: int, started: int) -> None:
+        """Bring all GPU memory of a process whose gate is closed to host memory."""
+        self._call("cuCheckpointProcessCheckpoint", pid, started, None)
+
+    def page_in(self, pid: int, started: int) -> None:
+        """Bring it back; the gate is closed then."""
+        self._call("cuCheckpointProcessRestore", pid, started, None)
+
     def _call(self, name: str, pid: int, started: int, *arguments: Any) -> Any:
         driver = self._loaded()
         if start_time(pid) != started:
