@@ -1,4 +1,4 @@
-"""The programs of `bench/memory.py`: `python bench/memory_programs.py greedy|thrifty|starter|page`.
+"""The programs of `bench/memory.py`: `python bench/memory_programs.py greedy|thrifty|…`.
 
 Each says one line of JSON when it is on the GPU, does what its line on standard input says, and
 says what came of it. They run on a real GPU by the driver alone, or on an emulated one.
@@ -6,6 +6,7 @@ says what came of it. They run on a real GPU by the driver alone, or on an emula
 
 from __future__ import annotations
 
+import ctypes
 import json
 import os
 import random
@@ -16,6 +17,7 @@ from collections.abc import Callable
 from typing import Any
 
 from rota.emulation import layout
+from rota.emulation.cuda import Context
 from rota.errors import GpuError
 from rota.gpu.work import WorkDevice
 
@@ -111,7 +113,68 @@ def starter() -> None:
     say(context=True, seconds=time.monotonic() - begun, product=device.product)
 
 
-PROGRAMS: dict[str, Callable[[WorkDevice], None]] = {"greedy": greedy, "thrifty": thrifty}
+def notebook(device: WorkDevice) -> None:
+    """Fill memory with what only this program knows, and tell whether it is still all there."""
+    order = asked()
+    pieces = [device.malloc(STEP) for _ in range(int(order["bytes"]) // STEP)]
+    for number, piece in enumerate(pieces):
+        write(device, piece, number)
+    say(filled=len(pieces) * STEP)
+    while True:
+        asked()
+        begun = time.monotonic()
+        device.launch(0.001)
+        device.synchronize()
+        back = time.monotonic() - begun
+        wrong = 0
+        for number, piece in enumerate(pieces if not isinstance(device, Context) else []):
+            wrong += read(piece) != content(number)
+        say(wrong=wrong, pieces=len(pieces), seconds=back)
+
+
+def managed(device: WorkDevice) -> None:
+    """Take memory that wanders between host and device, which cannot be checkpointed."""
+    asked()
+    if isinstance(device, Context):
+        device.malloc_managed(MIB)
+    else:
+        from rota.gpu.cuda import checked, load
+
+        driver = load()
+        kind = driver.CUmemAttach_flags.CU_MEM_ATTACH_GLOBAL
+        checked("cuMemAllocManaged", driver.cuMemAllocManaged(MIB, kind))
+    say(managed=True)
+
+
+def content(number: int) -> bytes:
+    """What a piece with this number holds."""
+    return random.Random(number).randbytes(STEP // 64) * 64
+
+
+def write(device: WorkDevice, piece: Any, number: int) -> None:
+    """Fill a piece. Memory of an emulated GPU has no content."""
+    if not isinstance(device, Context):
+        from rota.gpu.cuda import checked, load
+
+        checked("cuMemcpyHtoD", load().cuMemcpyHtoD(piece, content(number), STEP))
+
+
+def read(piece: Any) -> bytes:
+    """What is there now, on a real GPU."""
+    from rota.gpu.cuda import checked, load
+
+    data = bytearray(STEP)
+    address = ctypes.addressof(ctypes.c_char.from_buffer(data))
+    checked("cuMemcpyDtoH", load().cuMemcpyDtoH(address, piece, STEP))
+    return bytes(data)
+
+
+PROGRAMS: dict[str, Callable[[WorkDevice], None]] = {
+    "greedy": greedy,
+    "thrifty": thrifty,
+    "notebook": notebook,
+    "managed": managed,
+}
 
 
 def main() -> None:
