@@ -420,3 +420,14 @@ def test_an_agent_of_another_user_is_not_believed(machine: Machine) -> None:
     ended = machine.rota("run", "true")
     assert ended.returncode == 125
     assert "is not believed" in ended.stderr
+
+
+def test_more_memory_than_is_unclaimed_is_refused_with_what_could_be_had(machine: Machine) -> None:
+    machine.serve(sharing(3))
+    machine.start("run", "--memory", "10Gi", "--", "sleep", "600")
+    machine.holding()
+    refused = machine.start("run", "--memory", "20Gi", "--", "true")
+    _, said = refused.communicate(timeout=PATIENCE)
+    assert refused.returncode == 125
+    assert "is unclaimed (ask for at most" in said
+    assert [job["state"] for job in machine.jobs()] == ["running"]
