@@ -8,28 +8,48 @@ export class Feed {
     this.token = token;
     this.on = on;
     this.since = since;
+    this.stopper = null;
   }
 
   start() {
-    if (this.token) this.read();
-    else this.listen();
+    if (this.stopper) return;
+    this.stopper = new AbortController();
+    const { signal } = this.stopper;
+    if (this.token) this.read(signal);
+    else this.listen(signal);
   }
 
-  listen() {
-    const source = new EventSource("api/v1/stream");
+  // A browser has six connections to one host for all its pages: who is not seen gives its own back.
+  stop() {
+    if (this.stopper) this.stopper.abort();
+    this.stopper = null;
+  }
+
+  path() {
+    const since = this.since();
+    return since === null ? "api/v1/stream" : `api/v1/stream?since=${since}`;
+  }
+
+  again(what, signal) {
+    if (!signal.aborted) setTimeout(() => signal.aborted || what.call(this, signal), AGAIN);
+  }
+
+  listen(signal) {
+    const source = new EventSource(this.path());
+    signal.addEventListener("abort", () => source.close());
     source.onopen = () => this.on.link(false);
     source.onerror = () => {
       this.on.link(true);
-      if (source.readyState === EventSource.CLOSED) this.ask(); // refused: is it for want of a token?
+      if (source.readyState === EventSource.CLOSED) this.ask(signal); // refused: for want of a token?
     };
     for (const name of ["state", "turns"]) {
       source.addEventListener(name, (event) => this.take(name, event.data));
     }
   }
 
-  async ask() {
+  async ask(signal) {
     try {
-      const answer = await fetch("api/v1/state");
+      const answer = await fetch("api/v1/state", { signal });
       if (answer.status === 401) {
         this.on.refused();
         return;
@@ -37,15 +57,13 @@ export class Feed {
     } catch {
       // not there; it may come back
     }
-    setTimeout(() => this.listen(), AGAIN);
+    this.again(this.listen, signal);
   }
 
-  async read() {
+  async read(signal) {
     try {
-      const since = this.since();
-      const query = since === null ? "" : `?since=${since}`;
       const headers = { Authorization: `Bearer ${this.token}` };
-      const answer = await fetch(`api/v1/stream${query}`, { headers });
+      const answer = await fetch(this.path(), { headers, signal });
       if (answer.status === 401) {
         this.on.refused();
         return;
@@ -57,8 +75,9 @@ export class Feed {
     } catch {
       // hung up
     }
+    if (signal.aborted) return;
     this.on.link(true);
-    setTimeout(() => this.read(), AGAIN);
+    this.again(this.read, signal);
   }
 
   async readAll(reader) {

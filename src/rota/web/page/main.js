@@ -17,7 +17,7 @@ const place = new Place();
 const store = new Store();
 const table = new Table($("clients"));
 const cards = new Map();
-const page = { paused: null, drawn: 0, look: null, shades: new Map(), pointer: null, drag: null };
+const page = { paused: null, drawn: 0, look: null, shades: new Map(), pointer: null, drag: null, feed: null };
 
 const watcher = new IntersectionObserver((seen) => {
   for (const entry of seen) {
@@ -91,7 +91,7 @@ function addCard(uuid) {
   card.canvas.addEventListener("pointermove", (event) => move(card, event));
   card.canvas.addEventListener("pointerdown", (event) => press(card, event));
   card.canvas.addEventListener("pointerup", () => { page.drag = null; });
-  card.canvas.addEventListener("pointerleave", () => { page.pointer = page.drag = null; });
+  card.canvas.addEventListener("pointerleave", () => { page.pointer = page.drag = null; showTip(); });
   card.canvas.addEventListener("wheel", wheel, { passive: false });
 }
 
@@ -192,12 +192,19 @@ function link(lost) {
 
 function start() {
   $("ask").hidden = true;
-  new Feed(place.token, {
+  if (page.feed) page.feed.stop();
+  page.feed = new Feed(place.token, {
     state: (snapshot) => { store.takeSnapshot(snapshot); tell(); },
     turns: (told) => store.takeTurns(told),
     link,
     refused: () => { $("ask").hidden = false; say($("link"), "refused"); },
-  }, () => store.next).start();
+  }, () => store.next);
+  seenOrNot();
+}
+
+function seenOrNot() {
+  if (document.visibilityState === "visible") page.feed.start();
+  else page.feed.stop();
 }
 
 $("ask").addEventListener("submit", (event) => {
@@ -210,6 +217,9 @@ $("in").addEventListener("click", () => zoom(-1));
 $("out").addEventListener("click", () => zoom(1));
 addEventListener("keydown", keyed);
 addEventListener("hashchange", () => { place.read(); say($("span"), `${place.span} s`); tell(); draw(); });
+document.addEventListener("visibilitychange", seenOrNot);
+addEventListener("pagehide", () => page.feed.stop());
+addEventListener("pageshow", seenOrNot);
 addEventListener("resize", draw);
 matchMedia("(prefers-color-scheme: dark)").addEventListener("change", () => { readLook(); draw(); });
 table.again = tell;
