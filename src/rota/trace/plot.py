@@ -93,7 +93,7 @@ def _gpu(rows: list[Any], gpu: GpuTrace, seconds: float) -> None:
         name: [(at, value / 1024) for at, value in values]
         for name, values in gpu.counters["memory MiB"].items()
     }
-    _stack(memory, gib, shades, "memory GiB", seconds)
+    _stack(memory, gib, shades, "memory GiB\n(grey: held back)", seconds)
     memory.set_ylim(bottom=0)
     for row in rows:
         _plain(row)
