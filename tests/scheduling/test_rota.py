@@ -195,7 +195,9 @@ def test_a_drain_is_charged_to_the_client_that_is_drained(clock: Clock) -> None:
     assert had["long"] / sum(had.values()) == pytest.approx(0.5, abs=0.01)
 
 
-def test_in_an_overlapped_handover_each_is_charged_for_half_of_the_time_of_both(clock: Clock) -> None:
+def test_in_an_overlapped_handover_each_is_charged_for_half_of_the_time_of_both(
+    clock: Clock,
+) -> None:
     clock.join("a", "b")
     clock.now += 0.1
     clock.rota.hand_over(clock.rota.decide(clock.now), clock.now)
