@@ -1,149 +1,119 @@
-"""What telling figures costs an agent and its gatekeeper, and whether turns notice it.
-
-    python bench/figures.py [--seconds 10]
-
-An agent of this machine with one emulated GPU and three programs that never stop. In turn: nobody asks
-(no address is named, nothing is counted), figures are counted for nobody, Prometheus scrapes every
-second (it usually comes every fifteen), one viewer reads the stream, and five do.
-"""
+"""What is measured, in which unit, what we aim for, and what another plugin was measured at."""
 
 from __future__ import annotations
 
-import argparse
-import os
-import shutil
-import signal
-import statistics
-import subprocess
-import sys
-import tempfile
-import threading
-import time
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager, suppress
-from pathlib import Path
-from urllib.request import urlopen
-
-from rota.errors import RotaError
-from rota.figures.own import cost
-from rota.figures.reader import Reader
-from rota.gatekeeper.client import ask, read_turns
-
-ROOT = Path(__file__).parents[1]
-CONFIG = ROOT / "examples" / "01-seed" / "time-slicing-config.yaml"
-PORT = 19400
+from dataclasses import dataclass, field
+from statistics import median
+from typing import Any
 
 
-@contextmanager
-def node(*options: str) -> Iterator[tuple[Path, int]]:
-    """An agent with three programs in turns: its folder and its pid."""
-    folder = Path(tempfile.mkdtemp(prefix="rota"))
-    env = os.environ | {"ROTA_RUN_DIR": str(folder)}
-    rota = [sys.executable, "-m", "rota"]
-    agent = subprocess.Popen(
-        [*rota, "agent", "--local", "--emulate", "t4", "--config", str(CONFIG), *options],
-        env=env, stderr=subprocess.DEVNULL,
-    )  # fmt: skip
-    jobs: list[subprocess.Popen[bytes]] = []
-    try:
-        _until(lambda: (folder / "rota.sock").exists())
-        work = [sys.executable, "-m", "rota.emulation.workloads", "trainer", "--ahead", "2"]
-        jobs = [
-            subprocess.Popen([*rota, "run", "--", *work], env=env, stdout=subprocess.DEVNULL)
-            for _ in range(3)
-        ]
-        _until(lambda: len(ask(folder, {"op": "state"})["clients"]) == 3)
-        time.sleep(2.0)
-        yield folder, agent.pid
-    finally:
-        for process in (*jobs, agent):
-            process.send_signal(signal.SIGTERM)
-            process.wait()
-        shutil.rmtree(folder, ignore_errors=True)
+@dataclass(frozen=True, slots=True)
+class Row:
+    """One line of the table.
+
+    Attributes:
+        key: of the figure; `{n}` stands for the number of replicas.
+        title: for a person.
+        unit: s, ms, MB or %.
+        aim: what its median should not exceed; None where nothing is aimed for.
+        other: NVIDIA's Go plugin (v0.20, mock NVML, stock kubelet 1.36, 2 cores of another
+            machine), in the same unit; empty where it was not measured.
+    """
+
+    key: str
+    title: str
+    unit: str
+    aim: float | None = None
+    other: str = ""
 
 
-def _until(true: Callable[[], bool]) -> None:
-    deadline = time.monotonic() + 30
-    while time.monotonic() < deadline:
-        with suppress(RotaError):
-            if true():
-                return
-        time.sleep(0.1)
-    raise TimeoutError("the agent does not come up")
+def _both(key: str, title: str, unit: str, aim: float | None, four: str, many: str) -> list[Row]:
+    return [
+        Row(f"{key}_4", f"{title}, 4 replicas", unit, aim, four),
+        Row(f"{key}_1024", f"{title}, 1,024 replicas", unit, aim, many),
+    ]
 
 
-def measure(folder: Path, agent: int, seconds: float) -> str:
-    """Processor time of both processes, and what turns were like, over so many seconds."""
-    gatekeeper = next(_gatekeepers(agent))
-    number = ask(folder, {"op": "state"})["turns"]
-    before = [cost(pid)[0] or 0.0 for pid in (agent, gatekeeper)]
-    begun = time.monotonic()
-    time.sleep(seconds)
-    span = time.monotonic() - begun
-    after = [cost(pid)[0] or 0.0 for pid in (agent, gatekeeper)]
-    _, turns = read_turns(folder, number)
-    part = [100 * (late - early) / span for early, late in zip(before, after, strict=True)]
-    length = [1000 * (turn.end - turn.start) for turn in turns]
-    closing = [1000 * turn.closing for turn in turns]
-    used = sum(turn.used for turn in turns) / span
-    return (
-        f"agent {part[0]:4.1f} %, gatekeeper {part[1]:4.1f} % of a core; {len(turns)} turns of "
-        f"{statistics.median(length):.1f} ms, closing {statistics.median(closing):.1f} ms, "
-        f"GPU in somebody's turn {100 * used:.0f} %"
+ROWS: tuple[Row, ...] = (
+    *_both("start", "process start → the kubelet knows them", "s", 0.5, "0.031", "0.029"),
+    *_both("start_cpu", "processor time until then", "s", None, "0.063", ""),
+    *_both("allocate_p50", "Allocate p50", "ms", None, "0.27", "0.24"),
+    *_both("allocate_p99", "Allocate p99", "ms", 1.0, "0.52", "0.49"),
+    *_both("floor_p50", "an empty call p50 (the floor)", "ms", None, "0.23", ""),
+    *_both("floor_p99", "an empty call p99 (the floor)", "ms", None, "", ""),
+    *_both("edit", "config edit → new listing", "s", 0.2, "0.008", ""),
+    *_both("again", "kubelet starts anew → knows them again", "s", None, "0.009", ""),
+    *_both("rss_after_start", "memory (RSS) after the start", "MB", 60, "29", "30"),
+    *_both("rss_after_calls", "memory (RSS) after the calls of Allocate", "MB", 60, "", ""),
+    *_both("pss_after_calls", "memory (PSS) after the calls of Allocate", "MB", None, "", ""),
+    *_both("rss_gatekeeper", "the gatekeeper's own memory (RSS)", "MB", None, "", ""),
+    *_both("idle", "processor when idle, of one core", "%", 0.3, "0.25", ""),
+    *_both("idle_gatekeeper", "the gatekeeper's own, idle", "%", None, "", ""),
+    *_both("idle_emulated_gpu", "the emulated GPU's own, idle", "%", None, "", ""),
+    Row("help", "`rota --help`", "s", 0.25),
+)
+DIGITS = {"s": 3, "ms": 2, "MB": 1, "%": 2}
+
+
+@dataclass(slots=True)
+class Figures:
+    """Every value measured, by key."""
+
+    values: dict[str, list[float]] = field(default_factory=dict)
+
+    def add(self, key: str, value: float) -> None:
+        """Note one more."""
+        self.values.setdefault(key, []).append(value)
+
+    def document(self) -> dict[str, Any]:
+        """Each figure with its unit, aim, and every value: for machines."""
+        rows = ((row, self.values.get(row.key, [])) for row in ROWS)
+        return {row.key: _entry(row, values) for row, values in rows if values}
+
+    def beside(self, other: Figures) -> str:
+        """Markdown: the other's median and ours, and the ratio of each pair of rounds."""
+        lines = ["| what | unit | medians | ratio (least–most) |", "| --- | --- | --- | --- |"]
+        for row in ROWS:
+            ours, theirs = self.values.get(row.key), other.values.get(row.key)
+            if ours and theirs:
+                lines.append(_ratio(row, ours, theirs))
+        return "\n".join(lines)
+
+    def table(self) -> str:
+        """Markdown, one line a figure."""
+        head = "| what | unit | min | median | max | values | aim | NVIDIA's, elsewhere |"
+        lines = [head, "| --- | --- | --- | --- | --- | --- | --- | --- |"]
+        measured = ((row, self.values.get(row.key)) for row in ROWS)
+        lines += [_line(row, values) for row, values in measured if values]
+        return "\n".join(lines)
+
+
+def _ratio(row: Row, ours: list[float], theirs: list[float]) -> str:
+    ratios = sorted(mine / other for mine, other in zip(ours, theirs, strict=False) if other)
+    digits = DIGITS[row.unit]
+    both = f"{median(theirs):.{digits}f} → {median(ours):.{digits}f}"
+    spread = f"**×{median(ratios):.2f}** ({ratios[0]:.2f}–{ratios[-1]:.2f})" if ratios else ""
+    return f"| {row.title} | {row.unit} | {both} | {spread} |"
+
+
+def _entry(row: Row, values: list[float]) -> dict[str, Any]:
+    return {
+        "title": row.title,
+        "unit": row.unit,
+        "min": min(values),
+        "median": median(values),
+        "max": max(values),
+        "aim": row.aim,
+        "nvidia_elsewhere": row.other,
+        "values": values,
+    }
+
+
+def _line(row: Row, values: list[float]) -> str:
+    shown = [f"{each:.{DIGITS[row.unit]}f}" for each in (min(values), median(values), max(values))]
+    shown[1] = f"**{shown[1]}**"
+    aim = (
+        "" if row.aim is None else f"{row.aim:g}{'' if median(values) <= row.aim else ' (missed)'}"
     )
-
-
-def _gatekeepers(agent: int) -> Iterator[int]:
-    for path in Path("/proc").glob("[0-9]*/cmdline"):
-        with suppress(OSError):
-            if b"rota.gatekeeper" in path.read_bytes():
-                pid = int(path.parent.name)
-                if f"PPid:\t{agent}" in (path.parent / "status").read_text():
-                    yield pid
-
-
-@contextmanager
-def asking(count: int, ask_once: Callable[[threading.Event], None]) -> Iterator[None]:
-    """So many threads that ask until the block ends."""
-    end = threading.Event()
-    threads = [threading.Thread(target=ask_once, args=(end,), daemon=True) for _ in range(count)]
-    for thread in threads:
-        thread.start()
-    time.sleep(1.0)
-    try:
-        yield
-    finally:
-        end.set()
-
-
-def scrape(end: threading.Event) -> None:
-    while not end.wait(1.0):
-        with urlopen(f"http://127.0.0.1:{PORT}/metrics", timeout=10) as answer:
-            answer.read()
-
-
-def view(end: threading.Event) -> None:
-    for _ in Reader(f"http://127.0.0.1:{PORT}").follow():
-        if end.is_set():
-            return
-
-
-def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--seconds", type=float, default=10.0)
-    seconds = parser.parse_args().seconds
-    say = sys.stdout.write
-    with node() as (folder, agent):
-        say(f"nobody asks:      {measure(folder, agent, seconds)}\n")
-    with node("--listen", f"127.0.0.1:{PORT}") as (folder, agent):
-        say(f"counted:          {measure(folder, agent, seconds)}\n")
-        with asking(1, scrape):
-            say(f"a scrape a second:{measure(folder, agent, seconds)}\n")
-        for count in (1, 5):
-            with asking(count, view):
-                say(f"viewers: {count}        {measure(folder, agent, seconds)}\n")
-            time.sleep(1.5)
-
-
-if __name__ == "__main__":
-    main()
+    cells = (row.title, row.unit, *shown, str(len(values)), aim, row.other)
+    return f"| {' | '.join(cells)} |"

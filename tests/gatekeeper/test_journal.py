@@ -43,6 +43,12 @@ class Doors:
     def state(self, pid: int, started: int) -> GateState:
         raise AssertionError("nobody asks here")
 
+    def page_out(self, pid: int, started: int) -> None:
+        raise AssertionError("nobody pages here")
+
+    def page_in(self, pid: int, started: int) -> None:
+        raise AssertionError("nobody pages here")
+
 
 @pytest.fixture
 def sleeper() -> Iterator[subprocess.Popen[bytes]]:

@@ -28,6 +28,12 @@ class NoGates:
     def state(self, pid: int, started: int) -> GateState:
         raise AssertionError("nobody is there")
 
+    def page_out(self, pid: int, started: int) -> None:
+        raise AssertionError("nobody pages here")
+
+    def page_in(self, pid: int, started: int) -> None:
+        raise AssertionError("nobody pages here")
+
 
 class Told(Gatekeeper):
     """A gatekeeper that is told of a node, and of the time, by hand."""
