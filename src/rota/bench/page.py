@@ -22,7 +22,7 @@ def section(document: Document, source: str) -> str:
     lines += [
         f"{document.sentence}. {_load(document)}", "",
         f"Quantum {1000 * options['quantum']:.0f} ms, workload `{options['workload']}`, "
-        f"{options['rounds']} rounds, ways of sharing interleaved. A cell holds the median of the "
+        f"{_rounds(options['rounds'])}, ways of sharing interleaved. A cell holds the median of the "
         "rounds, the least and the most in brackets, and ×, the ratio to the driver's own slicing "
         "in the same round. Every figure is from what the programs recorded of their own work.", "",
     ]  # fmt: skip
@@ -36,6 +36,10 @@ def section(document: Document, source: str) -> str:
     lines += ["", *_failures(document)]
     lines += [f"Kept as `{source}`. To repeat it:", "", "    rota bench --json bench.json", "", END]
     return "\n".join(lines) + "\n"
+
+
+def _rounds(number: int) -> str:
+    return "1 round" if number == 1 else f"{number} rounds"
 
 
 def _load(document: Document) -> str:

@@ -48,7 +48,8 @@ def gate_error(code: str, pid: int, started: int) -> GateError:
     if code == "CUDA_ERROR_OPERATING_SYSTEM":
         return GateForbidden(
             f"process {pid} may not be gated by user {os.geteuid()}",
-            hint="the gatekeeper needs CAP_SYS_PTRACE, or to run as that user",
+            hint="the gatekeeper needs CAP_SYS_PTRACE, for another user's program "
+            "CAP_DAC_OVERRIDE besides, or to run as that user",
         )
     kind, why = _KINDS.get(code, (GateError, f"could not be gated: {code}"))
     return kind(f"process {pid} {why}")
