@@ -25,6 +25,11 @@ def describe() -> dict[str, Any]:
     }
 
 
+def path_with(source: Path) -> str:
+    """PYTHONPATH with that folder before what is there: packages may lie in a place of their own."""
+    return os.pathsep.join(filter(None, (str(source), os.environ.get("PYTHONPATH"))))
+
+
 def load() -> float:
     """How many processes wanted a core, on average, in the last minute."""
     return round(os.getloadavg()[0], 2)

@@ -14,6 +14,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+from bench.machine import path_with
 from rota.emulation.device import CONTEXT_BYTES
 from rota.gatekeeper.journal import Process
 from rota.gatekeeper.messages import ClientSpec, Node, Settings
@@ -106,7 +107,7 @@ class Bench:
     def run(self, command: Sequence[str], stdout: int = subprocess.PIPE) -> Program:
         process = subprocess.Popen(
             command,
-            env={**os.environ, **self.environment, "PYTHONPATH": str(ROOT / "src")},
+            env={**os.environ, **self.environment, "PYTHONPATH": path_with(ROOT / "src")},
             stdin=subprocess.PIPE,
             stdout=stdout,
         )

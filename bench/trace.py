@@ -26,6 +26,7 @@ from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
 
+from bench.machine import path_with
 from rota.agent.doors import attach_inventory
 from rota.errors import RotaError
 from rota.figures.model import ClientFigures, Snapshot
@@ -106,7 +107,7 @@ class Stage:
 
     def _spawn(self, name: str, command: list[str]) -> None:
         log = (self.folder / f"{name}.log").open("wb")
-        env = os.environ | {"PYTHONPATH": str(HERE.parents[1] / "src")}
+        env = os.environ | {"PYTHONPATH": path_with(HERE.parents[1] / "src")}
         self._running.append(
             subprocess.Popen(command, stdin=subprocess.DEVNULL, stdout=log, stderr=log, env=env)
         )
