@@ -23,7 +23,7 @@ def only_gatekeeper(runtime: Path) -> Iterator[None]:
         RotaError: another one holds it.
     """
     try:
-        runtime.mkdir(mode=0o700, parents=True, exist_ok=True)
+        runtime.mkdir(mode=0o700, exist_ok=True)
         descriptor = os.open(runtime, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
     except OSError as error:
         raise RotaError(
