@@ -110,7 +110,7 @@ class Watch:
         """Whether a client whose gates are open works; None: not known yet."""
         contended = company in (Company.WAITING, Company.HOST)
         self._active, self._was_open = now, True
-        self._cut, self._trying = True, False
+        self._cut, self._trying, self._waiting = True, False, False
         self._looks += 1
         self.next = self._again(now - group.since, now, company)
         if not all(gate.demand.readable() for gate in group):
@@ -131,7 +131,7 @@ class Watch:
 
     def _is_tried(self, gates: list[Gate], closed: float) -> bool:
         """Whether to let it in and see: it was cut short, and what it waits for is not known."""
-        if self._cut and closed > BLIND and not self._trying:
+        if gates and self._cut and closed > BLIND and not self._trying:
             self._trying = all(gate.demand.at_rest() and not gate.stopped for gate in gates)
         return self._trying
 
@@ -158,7 +158,7 @@ class Watch:
         demand = gate.demand
         if not demand.wants() and (demand.ended or demand.readable()):
             return False
-        seldom = self._waiting and self._looks % 8
+        seldom = self._waiting and self._looks % 3
         return bool(seldom) or not gate.stopped
 
 
