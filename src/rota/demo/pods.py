@@ -42,11 +42,15 @@ def pod(name: str, resource: str, count: int, command: tuple[str, ...]) -> PodSp
     return PodSpec(name, (container,), restart_policy="Never", termination_grace_seconds=3)
 
 
+GREEDY_AFTER = "0.5s"
+"""The greedy pod works for so long, as programs do, before it takes all it can get."""
+
+
 def command(emulated: bool, memory_bytes: int | None) -> tuple[str, ...]:
     """A program that keeps its GPU busy and holds so much of its memory; None: all it can get."""
     module = "rota.emulation.workloads" if emulated else "rota.gpu.workload"
     if memory_bytes is None:
-        return (sys.executable, "-m", module, "hog")
+        return (sys.executable, "-m", module, "hog", "--after", GREEDY_AFTER)
     kernels = ("--kernel", f"{KERNEL * 1000:.0f}ms", "--report", "0s")
     return (sys.executable, "-m", module, "trainer", "--memory", str(memory_bytes), *kernels)
 

@@ -71,6 +71,7 @@ class Options:
         ahead: kernels that are queued before each synchronize; of a notebook, those of a cell.
         threads: how many threads of a trainer work at once.
         report: between two progress lines of a trainer; 0 for one after each batch.
+        after: how long a hog works before it takes memory.
     """
 
     seconds: float
@@ -81,6 +82,7 @@ class Options:
     ahead: int
     threads: int
     report: float = REPORT
+    after: float = 0.0
 
 
 def trainer(device: WorkDevice, options: Options, say: Say) -> None:
@@ -139,7 +141,9 @@ def notebook(device: WorkDevice, options: Options, say: Say) -> None:
 def hog(device: WorkDevice, options: Options, say: Say) -> None:
     """Take memory until it is refused or has enough, then sit on it."""
     end = time.monotonic() + options.seconds
-    taken = 0
+    taken, until = 0, time.monotonic() + options.after
+    while time.monotonic() < until:
+        _batch(device, options)
     while taken < options.memory:
         step = min(STEP, options.memory - taken)
         try:

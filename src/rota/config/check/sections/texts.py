@@ -87,6 +87,17 @@ SECTIONS = (
         """,
     ),
     Section(
+        "no-config",
+        Level.ERROR,
+        "The agent has no config from its cluster",
+        """
+        Its ConfigMap was not read yet, or has no key for this node: none that the node's label
+        names, no default, and not just one. Nothing is served until there is one.
+        """,
+        "rota agent --config-map gpu-operator-resources/time-slicing-config",
+        "kubectl label node gpu-1 nvidia.com/device-plugin.config=any",
+    ),
+    Section(
         "unreadable-config",
         Level.ERROR,
         "The agent cannot read its config",
