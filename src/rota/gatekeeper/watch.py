@@ -31,6 +31,12 @@ KNOWN = 0.048
 WATCHED = 0.004
 """Between two looks at the holder while somebody waits."""
 
+STEADY = 0.008
+"""The same for a holder that was never seen asleep in its last turns: half that at the median."""
+
+STEADY_TURNS = 10
+"""So many turns."""
+
 AGAIN = 0.001
 """From a look at which an open client was asleep to the next: twice asleep is idle."""
 
@@ -39,12 +45,6 @@ EARLY, LATE = 0.75, 1.5
 
 CLOSELY = 0.0005, 0.05
 """Between two such looks: seconds at least, and in parts of that burst."""
-
-STEADY = 0.008
-"""The same for a holder that was never seen asleep in its last turns: half that at the median."""
-
-STEADY_TURNS = 10
-"""So many turns."""
 
 RELAXED = 0.02
 """Between two looks at the holder while nobody waits."""
@@ -125,7 +125,7 @@ class Watch:
             self.next = min(self.next, now + AGAIN) if contended else self.next
             return None
         self._cut = False
-        if self._quiet == enough:
+        if self._quiet == enough and company is Company.WAITING:
             self._burst = now - group.since
         return False
 

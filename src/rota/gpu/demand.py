@@ -3,9 +3,9 @@
 A process whose gate is closed and that wants the GPU has a thread that waits for the read side of
 the driver's rwlock, or for one of the mutexes that the driver holds while the gate is closed (seen
 where a program loads its kernels, makes a stream, or begins). Which of a program's locks are the
-driver's is learned: only there does nobody stay waiting while the gate is open. A process whose gate is open wants the GPU as long as one of its
-CUDA threads runs or waits for the device; which of its threads are CUDA threads is learned too:
-those that were seen at the gate.
+driver's is learned: only there does nobody stay waiting while the gate is open. A process whose
+gate is open wants the GPU as long as one of its CUDA threads runs or waits for the device; which of
+its threads are CUDA threads is learned too: those that were seen at the gate.
 
 A server that waits for requests in epoll or poll is idle, open or closed.
 """
