@@ -16,7 +16,7 @@ TRAINER, SERVER, NOTEBOOK, IDLE, NEWCOMER = "trainer", "server", "notebook", "id
 LONG = 10.0
 """Seconds over which shares by weight are measured: a hundred turns of 100 ms."""
 
-SHARES = 6.0
+SHARES = 10.0
 """Seconds over which equal shares are measured: with fewer turns a part of one would count."""
 
 
