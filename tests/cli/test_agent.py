@@ -122,7 +122,8 @@ async def test_it_ends_with_its_parent_if_told_so(node: Node, tmp_path: Path) ->
 def test_wrong_usage_is_explained_and_exits_with_2(
     args: list[str], words: str, tmp_path: Path
 ) -> None:
-    command = [sys.executable, "-m", "rota", "agent", "--kubelet-dir", str(tmp_path), *args]
+    folders = ["--kubelet-dir", str(tmp_path), "--run-dir", str(tmp_path / "run")]
+    command = [sys.executable, "-m", "rota", "agent", *folders, *args]
     ended = subprocess.run(command, capture_output=True, text=True, timeout=30)
     assert ended.returncode == 2
     assert words in ended.stderr

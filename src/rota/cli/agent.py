@@ -136,6 +136,10 @@ def command(
     citizen = cluster_terms(asked, config_key, local)
     if citizen and citizen.config_map and config is not None:
         raise UsageError("names a second config", where="--config-map", hint="leave --config out")
+    if emulate:
+        from rota.emulation.profiles import parse_emulation
+
+        parse_emulation(emulate)  # wrong usage is told before anything is touched
     given = {name: value for name, value in others.items() if value not in (None, ())}
     if local and config is None:
         config = default_config()
