@@ -123,7 +123,8 @@ class Reader:
         hint = "start `rota agent`, or name its folder with --run-dir"
         if isinstance(self._where, str):
             hint = "start `rota agent` with --listen"
-        return NoAgent(f"no agent answers: {error}", where=str(self._where), hint=hint)
+        why = getattr(error, "strerror", None) or str(error)
+        return NoAgent(f"no agent answers: {why}", where=str(self._where), hint=hint)
 
 
 class _UnixConnection(http.client.HTTPConnection):
