@@ -8,16 +8,20 @@ import json
 import os
 import shutil
 import signal
+import statistics
 import sys
 import tempfile
 import time
 from collections.abc import Mapping, Sequence
 from contextlib import suppress
+from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
-from bench.memory_stage import GIB, MIB, ROOT, Bench, Program
+from bench.memory_stage import GIB, MIB, PATIENCE, ROOT, Bench, Program
+from rota.gatekeeper.client import read_turns
 from rota.gatekeeper.doors import memory_doors
+from rota.scheduling.log import Turn
 
 
 async def pieces(bench: Bench) -> None:
@@ -60,7 +64,7 @@ async def greedy(bench: Bench) -> None:
     for seed, name in enumerate(names[1:]):
         programs[name].tell(room=room, count=1000, seed=seed)
     worst = asyncio.create_task(_highest(bench, programs["greedy"]))
-    said = [await programs[name].line() for name in names[1:]]
+    said = [await programs[name].line(3 * PATIENCE) for name in names[1:]]
     seconds = time.monotonic() - begun
     programs["greedy"].tell()
     took = await programs["greedy"].line()
@@ -195,6 +199,8 @@ async def _cost(bench: Bench, name: str, sizes: Sequence[int]) -> None:
         programs[f"client-{n}"] = bench.work(outs[n], *arguments, "--report", "0")
     await bench.until(lambda: all(_ready(out) for out in outs), "programs")
     phases: dict[bool, list[tuple[float, float]]] = {True: [], False: []}
+    gaps: dict[bool, list[float]] = {True: [], False: []}
+    seen = 0
     table: dict[str, Any] = {}
     quantum = 0.0
     for limits in (False, True) * 3:
@@ -202,6 +208,8 @@ async def _cost(bench: Bench, name: str, sizes: Sequence[int]) -> None:
         await asyncio.sleep(1.5)
         phases[limits].append((time.monotonic(), time.monotonic() + 3.0))
         await asyncio.sleep(3.1)
+        seen, found = await _gaps(bench, seen, phases[limits][-1])
+        gaps[limits] += found
         if limits:
             state = await bench.supervisor.state()
             table, quantum = state["memory"][bench.gpu], state["gpus"][bench.gpu]["quantum"]
@@ -217,9 +225,31 @@ async def _cost(bench: Bench, name: str, sizes: Sequence[int]) -> None:
     bench.note(
         name,
         f"{' + '.join(map(str, sizes))} GiB{' ÷ 8' if small else ''}: {part:.4f} of the work "
-        f"without limits; {cost * 1e3:.2f} ms of ballast a handover, turns of {quantum * 1e3:.0f} ms",
+        f"without limits; {cost * 1e3:.2f} ms of ballast a handover, turns of {quantum * 1e3:.0f} ms; "
+        f"from turn to turn {_spread(gaps[True])} ms, without limits {_spread(gaps[False])}; "
+        f"of them reading {table['reading_seconds'] * 1e3:.2f}",
         part=part, rates=[rates[False], rates[True]], handover_seconds=cost, quantum=quantum,
     )  # fmt: skip
+
+
+async def _gaps(bench: Bench, since: int, phase: tuple[float, float]) -> tuple[int, list[float]]:
+    """The seconds from one turn's end to the next one's start in a phase, by the turn log."""
+    turns: list[Turn] = []
+    while True:
+        next_, page = await asyncio.to_thread(read_turns, bench.folder / "run", since)
+        turns += page
+        if next_ == since:
+            break
+        since = next_
+    turns = sorted((t for t in turns if phase[0] <= t.start < phase[1]), key=lambda t: t.start)
+    return since, [later.start - earlier.end for earlier, later in pairwise(turns)]
+
+
+def _spread(gaps: Sequence[float]) -> str:
+    """Median and the largest of them, in milliseconds, and how many there were."""
+    if not gaps:
+        return "none"
+    return f"{statistics.median(gaps) * 1e3:.2f} (at most {max(gaps) * 1e3:.1f}, {len(gaps)} times)"
 
 
 def _is_there(module: str) -> bool:

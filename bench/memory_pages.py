@@ -46,7 +46,7 @@ async def page(bench: Bench) -> None:
 
 async def unfit(bench: Bench) -> None:
     """What cannot be checkpointed says so and runs on."""
-    program = bench.start("managed")
+    program = bench.start("unfit")
     await program.line()
     program.tell()
     await program.line()
@@ -60,7 +60,12 @@ async def unfit(bench: Bench) -> None:
     state = gates.state(*who)
     bench.must(state is GateState.CLOSED, "it is as it was before")
     let_go(gates)
-    bench.note("unfit", f"managed memory: {answer}; then {state}", answer=answer, state=str(state))
+    bench.note(
+        "unfit",
+        f"what cannot be checkpointed: {answer}; then {state}",
+        answer=answer,
+        state=str(state),
+    )
 
 
 async def killed(bench: Bench) -> None:

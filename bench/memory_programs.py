@@ -91,9 +91,9 @@ def thrifty(device: WorkDevice) -> None:
     for _ in range(count):
         device.launch(0.0005)
         device.synchronize()
-        while held and (sum(size for _, size in held) > room // 2 or chance.random() < 0.3):
+        while held and (sum(size for _, size in held) > room * 7 // 8 or chance.random() < 0.3):
             device.free(held.pop(chance.randrange(len(held)))[0])
-        size = chance.randrange(2, max(3, room // 2 // MIB)) * MIB
+        size = chance.randrange(2, max(3, room // 8 // MIB)) * MIB
         handle = try_to_take(device, size)
         if handle is None:
             failed.append(size)
@@ -132,18 +132,20 @@ def notebook(device: WorkDevice) -> None:
         say(wrong=wrong, pieces=len(pieces), seconds=back)
 
 
-def managed(device: WorkDevice) -> None:
-    """Take memory that wanders between host and device, which cannot be checkpointed."""
+def unfit(device: WorkDevice) -> None:
+    """Hold what cannot be checkpointed.
+
+    On a real GPU that is memory another process could open (drivers before 610 refuse it), on an
+    emulated one memory that wanders between host and device.
+    """
     asked()
     if isinstance(device, Context):
         device.malloc_managed(MIB)
     else:
         from rota.gpu.cuda import checked, load
 
-        driver = load()
-        kind = driver.CUmemAttach_flags.CU_MEM_ATTACH_GLOBAL
-        checked("cuMemAllocManaged", driver.cuMemAllocManaged(MIB, kind))
-    say(managed=True)
+        checked("cuIpcGetMemHandle", load().cuIpcGetMemHandle(device.malloc(STEP)))
+    say(unfit=True)
 
 
 def content(number: int) -> bytes:
@@ -173,7 +175,7 @@ PROGRAMS: dict[str, Callable[[WorkDevice], None]] = {
     "greedy": greedy,
     "thrifty": thrifty,
     "notebook": notebook,
-    "managed": managed,
+    "unfit": unfit,
 }
 
 

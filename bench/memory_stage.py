@@ -55,9 +55,9 @@ class Program:
         self.process.stdin.write(json.dumps(order).encode() + b"\n")
         self.process.stdin.flush()
 
-    async def line(self) -> dict[str, Any]:
+    async def line(self, patience: float = PATIENCE) -> dict[str, Any]:
         assert self.process.stdout
-        text = await asyncio.wait_for(asyncio.to_thread(self.process.stdout.readline), PATIENCE)
+        text = await asyncio.wait_for(asyncio.to_thread(self.process.stdout.readline), patience)
         if not text:
             raise Failed(f"a program ended with {self.process.wait()}")
         answer: dict[str, Any] = json.loads(text)

@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import json
 import time
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from contextlib import suppress
+from functools import partial
 from typing import Any
 
 from rota.config.load import Loaded
@@ -20,6 +21,9 @@ READY = 20.0
 
 HELD = 3.0
 """Seconds until memory is held after turns were switched on; on some GPUs it cannot be."""
+
+GRANULE = 2**21
+"""Bytes; ballast is held in pieces of this size, so as much of a limit may be out of reach."""
 
 NAME = "greedy"
 
@@ -36,14 +40,14 @@ async def greed(
         await stage.kubelet.delete_pod("default", name)
     command = pods.command(emulated, None)
     stage.kubelet.add_pod(pods.pod(NAME, resource, 1, command))
-    await stage.kubelet.wait_until(lambda: _said(stage, "refused") is not None, READY)
+    await _until(stage, lambda: _said(stage, "refused") is not None, NAME, "was not refused")
     refused = _said(stage, "refused")
     assert refused is not None
     at = time.monotonic()
-    row = await _row(stage)
-    await stage.kubelet.wait_until(lambda: all(_goes_on(stage, n, at) for n in neighbours), READY)
-    if row["use"] > row["limit"]:
-        raise RotaError(f"it has {gib(row['use'])}, more than its limit of {gib(row['limit'])}")
+    row = await _row(stage, at)
+    for name in neighbours:
+        await _until(stage, partial(_goes_on, stage, name, at), name, "did not go on")
+    _judge(row["use"], row["limit"], refused["bytes"])
     told = [f"{NAME} took {gib(row['use'])} of its {gib(row['limit'])}, and was refused the next"]
     if neighbours:
         many = "pod" if len(neighbours) == 1 else "pods"
@@ -68,17 +72,41 @@ async def holds_limits(stage: Stage, loaded: Loaded) -> bool:
     return is_held()
 
 
-async def _row(stage: Stage) -> dict[str, Any]:
-    """Its line in the table of limits, weighed after it was refused."""
+async def _until(stage: Stage, done: Callable[[], bool], name: str, what: str) -> None:
+    """Wait for something of a pod. RotaError where it does not come: what, and how the pod is."""
+    try:
+        await stage.kubelet.wait_until(done, READY)
+    except RotaError as error:
+        phase = next((s.phase for s in stage.kubelet.pods() if s.name == name), "gone")
+        lines = stage.kubelet.log("default", name).splitlines()
+        said = lines[-1] if lines else "nothing"
+        raise RotaError(
+            f"{name} {what} within {READY:.0f} s: it is {phase.lower()}, and last said {said}"
+        ) from error
+
+
+def _judge(use: int, limit: int, asked: int) -> None:
+    """It was refused because of its limit: it is not beyond it, and the next step would have been."""
+    if use > limit:
+        raise RotaError(f"it has {gib(use)}, more than its limit of {gib(limit)}")
+    if use + asked + GRANULE <= limit:
+        what = f"it was refused {gib(asked)} though it has {gib(use)} of its {gib(limit)}"
+        raise RotaError(what, hint="`rota top` tells who has the memory")
+
+
+async def _row(stage: Stage, since: float) -> dict[str, Any]:
+    """Its line in the table of limits, from a reading after that moment."""
     found: dict[str, Any] = {}
 
     def is_there() -> bool:
+        found.clear()
         with suppress(RotaError):
             for table in ask(stage.folder / "run", {"op": "state"})["memory"].values():
-                found.update(table["clients"].get(f"default/{NAME}/{pods.CONTAINER}", {}))
-        return bool(found.get("use"))
+                if table["at"] >= since:
+                    found.update(table["clients"].get(f"default/{NAME}/{pods.CONTAINER}", {}))
+        return bool(found)
 
-    await stage.kubelet.wait_until(is_there, READY)
+    await _until(stage, is_there, NAME, "was not weighed")
     return found
 
 

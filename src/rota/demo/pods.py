@@ -18,7 +18,7 @@ from rota.demo.stage import Stage
 from rota.demo.timeline import lane
 from rota.errors import RotaError
 from rota.gatekeeper.client import read_turns
-from rota.kubelet.embedded import ContainerSpec, PodSpec, PodStatus
+from rota.kubelet.embedded import ContainerSpec, EmbeddedKubelet, PodSpec, PodStatus
 from rota.scheduling.log import Turn
 
 CONTAINER = "cuda-container"
@@ -175,3 +175,12 @@ def state_of(status: PodStatus) -> str:
     if status.phase == "Pending" and status.reason == "Unschedulable":
         return "waiting"
     return status.phase.lower()
+
+
+def why_over(status: PodStatus, kubelet: EmbeddedKubelet) -> str:
+    """Why a pod that should run does not: the kubelet's reason, or how its program ended."""
+    if status.reason:
+        return f"{status.reason} {status.message}".strip()
+    lines = kubelet.log(status.namespace, status.name).splitlines()
+    said = f"it last said: {lines[-1]}" if lines else "it said nothing"
+    return f"its program ended with {status.container().exit_code}; {said}"

@@ -310,7 +310,7 @@ def _status(stage: Stage, name: str) -> PodStatus:
 def _all_started(stage: Stage) -> bool:
     for status in stage.kubelet.pods():
         if status.over or status.reason == "UnexpectedAdmissionError":
-            raise RotaError(f"pod {status.name}: {status.reason} {status.message}".strip())
+            raise RotaError(f"pod {status.name}: {pods.why_over(status, stage.kubelet)}")
     return all(status.phase == "Running" for status in stage.kubelet.pods())
 
 

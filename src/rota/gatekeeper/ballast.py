@@ -34,11 +34,12 @@ class Stand:
 
     Attributes:
         stretch: for which stretch.
-        at: when it was done, monotonic seconds.
+        at: when the GPU was read for it, monotonic seconds.
         shares: who is due what; None where the GPU could not be read.
         occupancy: where its memory is.
         plan: what was to be held; None where that could not be said.
         held: the bytes that are held.
+        reading: the seconds that reading the GPU took.
         seconds: what letting go and taking took.
         trouble: why it is not as it should be; empty where it is.
     """
@@ -49,6 +50,7 @@ class Stand:
     occupancy: Occupancy | None = None
     plan: Plan | None = None
     held: int = 0
+    reading: float = 0.0
     seconds: float = 0.0
     trouble: str = ""
 
@@ -131,7 +133,9 @@ class Hold:
         return self._doors
 
     def _weigh(self, terms: GpuTerms, stretch: Stretch, quiet: bool) -> Stand:
+        at = time.monotonic()
         reading = self._read(quiet)
+        read = time.monotonic() - at
         found = weigh(terms, stretch, reading, self._system or 0, self._grain)
         seconds = self._become(found.plan.ballast)
         lacking = found.plan.ballast - self._held
@@ -146,7 +150,7 @@ class Hold:
         )
         trouble = f"{lacking} bytes could not be held: somebody took them" if lacking else ""
         return Stand(
-            stretch, time.monotonic(), found.shares, where, found.plan, self._held, seconds, trouble
+            stretch, at, found.shares, where, found.plan, self._held, read, seconds, trouble
         )
 
     def _read(self, quiet: bool) -> Reading:

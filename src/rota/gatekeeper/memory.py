@@ -249,6 +249,7 @@ def _described(terms: GpuTerms, known: _Gpu) -> dict[str, Any]:
     assert stand.occupancy is not None
     shares, occupancy = stand.shares, stand.occupancy
     return {
+        "at": stand.at,
         "enforce": "hard" if terms.hard and terms.limited else "report",
         "trouble": "the driver does not answer" if known.late else stand.trouble,
         "total": shares.total,
@@ -260,6 +261,7 @@ def _described(terms: GpuTerms, known: _Gpu) -> dict[str, Any]:
         "system": occupancy.system,
         "free": occupancy.free,
         "short": stand.plan.short if stand.plan else 0,
+        "reading_seconds": stand.reading,
         "handover_seconds": known.cost,
         "offenders": [one.client for one in offenders(shares.rows)],
         "clients": {row.client: _row(row) for row in shares.rows},

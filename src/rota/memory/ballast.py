@@ -65,11 +65,11 @@ class Grain:
     """The sizes in which ballast is held.
 
     Attributes:
-        chunk: the size of a piece, in bytes.
+        chunk: the size of a piece, in bytes: on an H100 pieces of 64 MiB took a fifth longer to let go.
         granule: what the GPU hands out memory in: every piece is a multiple of it.
     """
 
-    chunk: int = 64 * MIB
+    chunk: int = 256 * MIB
     granule: int = 2 * MIB
 
 
