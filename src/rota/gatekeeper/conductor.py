@@ -155,6 +155,9 @@ class Conductor:
             self._switch(now)
             self._enrol(now)
             self._steer(now)
+            if self._pending:  # what waits for the GPU comes before looks at the others
+                self._progress(now)
+                self._steer(now)
             self._look(now)
             if self._news or now >= self._decide_at:
                 self._decide(now)
