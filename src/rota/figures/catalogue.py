@@ -59,7 +59,7 @@ C, G, H, S = Kind.COUNTER, Kind.GAUGE, Kind.HISTOGRAM, Kind.SUMMARY
 CLIENT: tuple[Metric[ClientFigures], ...] = (
     Metric("rota_gpu_seconds_total", C, "GPU seconds of the client: time in which its kernels ran, as the driver says; turn seconds where it does not say.",
            lambda c: c.gpu_seconds_total),
-    Metric("rota_turn_seconds_total", C, "Time in the client's own turns, less what it was seen idle: time that nobody else could have.",
+    Metric("rota_turn_seconds_total", C, "Time in the client's own turns, less what it was seen idle. Where two are on the GPU at once, each has its part.",
            lambda c: c.turn_seconds_total),
     Metric("rota_client_utilization_ratio", G, "The part of the GPU's last second or so that the client had.",
            lambda c: c.utilization),

@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from rota.figures.model import Times
-from rota.figures.seconds import Fare, Key
+from rota.figures.seconds import Key
 
 
 @dataclass(frozen=True, slots=True)
@@ -40,11 +40,6 @@ class Standing:
     closing: Times = field(default_factory=Times)
     failures: int = 0
     limit: int | None = None
-
-    @property
-    def fare(self) -> Fare:
-        """As the accounts of GPU seconds want it."""
-        return Fare(self.since, self.used)
 
 
 class GateState:
@@ -81,10 +76,10 @@ class GateState:
         """Memory that is held there, in bytes."""
         return int(self._state.get("memory", {}).get(gpu, {}).get("ballast", 0))
 
-    def fares(self) -> dict[Key, Fare]:
-        """Of all clients that are in a rota."""
+    def fares(self) -> dict[Key, float]:
+        """What all clients that are in a rota have had of their turns of now, in seconds."""
         return {
-            (client, gpu): self.standing(client, gpu).fare
+            (client, gpu): self.standing(client, gpu).used
             for client, told in self._state.get("clients", {}).items()
             for gpu in told.get("fares", {})
         }

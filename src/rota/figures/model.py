@@ -91,8 +91,9 @@ class ClientFigures:
         processes: those on this GPU, by pid.
         gpu_seconds_total: time in which its kernels ran, as the driver says; where it does not, as
             the next.
-        turn_seconds_total: time in its own turns less what it was seen idle: time that nobody else
-            could have. Rough for a client that is alone: it is looked at four times a second.
+        turn_seconds_total: time in its own turns less what it was seen idle; where two are on the
+            GPU at once, each has its part. Rough for a client that is alone: it is looked at four
+            times a second.
         utilization: GPU seconds over the last second or so.
         wait_seconds_total: for how long it wanted the GPU at a closed gate, the wait of now included.
         waiting: for how long it has been waiting now; 0 if it does not wait.

@@ -4,12 +4,13 @@
 ran. They add up to the time in which the GPU was busy. Where the driver does not tell (MIG, or a
 process that it hides), turn seconds take their place.
 
-*Turn seconds* are the time in a client's own turns less what it was seen idle: the time that nobody
-else could have. They are more than GPU seconds by the gaps between a program's kernels, and by the
-milliseconds until it is seen idle; by up to a quarter of a second for a client that is alone, since
-that one is looked at so seldom. In an overlapped handover the next client's gates are open while
-the last one drains, and a client that works for moments works beside the holder. Such time counts
-once: for the client whose turn ended first, that is for the one that is drained, and for the guest.
+*Turn seconds* are the time in a client's own turns less what it was seen idle. They are more than
+GPU seconds by the gaps between a program's kernels, and by the milliseconds until it is seen idle; by
+up to a quarter of a second for a client that is alone, since that one is looked at so seldom. In an
+overlapped handover the next client's gates are open while the last one drains, and a client that
+works for moments works beside the holder. The driver slices between them, and the rota has charged
+each for its part, so that time counts once here as well: turn seconds of all clients add up to the
+time in which somebody had a turn and was not seen idle.
 """
 
 from __future__ import annotations
@@ -28,22 +29,6 @@ RECENT = 1.0
 
 PATIENCE = 3
 """Looks for which a process that ended is still asked for: its last account may come late."""
-
-_CLAIMS = 64
-"""Stretches of ended turns that are kept for each GPU: those that an open one can overlap."""
-
-
-@dataclass(frozen=True, slots=True)
-class Fare:
-    """How a client fares on a GPU now, by the gatekeeper.
-
-    Attributes:
-        since: when its turn began, on the gatekeeper's clock; None if it has none.
-        used: what it has had of it, in seconds.
-    """
-
-    since: float | None = None
-    used: float = 0.0
 
 
 @dataclass(slots=True)
@@ -75,22 +60,16 @@ class GpuSeconds:
     def __init__(self) -> None:
         """Nobody has had anything."""
         self._accounts: defaultdict[Key, _Account] = defaultdict(_Account)
-        self._claims: defaultdict[str, deque[tuple[float, float]]] = defaultdict(
-            lambda: deque(maxlen=_CLAIMS)
-        )
 
     def ended(self, turns: Iterable[Turn]) -> None:
-        """Take in turns in the order in which they ended."""
+        """Take in turns that have ended."""
         for turn in turns:
-            own = self._own(turn.gpu, turn.start, turn.end, turn.used)
-            self._accounts[turn.client, turn.gpu].settled += own
-            begun = max(turn.start, turn.end - turn.used)
-            self._claims[turn.gpu].append((begun, turn.end))
+            self._accounts[turn.client, turn.gpu].settled += turn.used
 
     def look(
         self,
         now: float,
-        fares: Mapping[Key, Fare],
+        fares: Mapping[Key, float],
         owners: Mapping[Key, Iterable[int]],
         served: Mapping[str, Mapping[int, float]],
     ) -> None:
@@ -98,13 +77,13 @@ class GpuSeconds:
 
         Args:
             now: on the gatekeeper's clock, or on any steady one while there is none.
-            fares: of the clients that are in a rota.
+            fares: seconds of their turns of now, of the clients that are in a rota.
             owners: the pids of each client on each GPU.
             served: GPU → pid → seconds; without the GPUs of which the driver does not tell.
         """
         for key in {*fares, *owners, *self._accounts}:  # who is gone may have a last account
             account = self._accounts[key]
-            self._add_turns(key, account, fares.get(key, Fare()), now)
+            account.turns = max(account.turns, account.settled + fares.get(key, 0.0))
             _add_driver(account, owners.get(key, ()), served.get(key[1], {}))
             best = account.driver if account.told else account.turns
             account.total = max(account.total, best)
@@ -137,25 +116,9 @@ class GpuSeconds:
             self._accounts.pop(key, None)
 
     def restart(self) -> None:
-        """A new gatekeeper has a clock of its own and starts with no turns."""
-        self._claims.clear()
-
-    def _add_turns(self, key: Key, account: _Account, fare: Fare, now: float) -> None:
-        """What the turns come to; the turn of now may yet turn out to be shared."""
-        open_ = 0.0
-        if fare.since is not None:
-            open_ = self._own(key[1], fare.since, now, fare.used)
-        account.turns = max(account.turns, account.settled + open_)
-
-    def _own(self, gpu: str, start: float, end: float, used: float) -> float:
-        """What of a turn's use is not claimed by turns that ended before it."""
-        claimed, until = 0.0, start
-        for begun, ended in sorted(self._claims[gpu]):
-            lower, upper = max(begun, until), min(ended, end)
-            if upper > lower:
-                claimed += upper - lower
-                until = upper
-        return max(0.0, used - claimed)
+        """A new gatekeeper starts with no turns: those that were under way have had what was seen."""
+        for account in self._accounts.values():
+            account.settled = account.turns
 
 
 def _add_driver(account: _Account, pids: Iterable[int], served: Mapping[int, float]) -> None:

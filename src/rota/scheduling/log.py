@@ -21,7 +21,8 @@ class Turn:
         why: why it ended.
         waited: how long the client had wanted the GPU before `start`.
         closing: how long its gates took to close; 0 where they were not closed (exited).
-        used: `end - start` less the time in which it was seen idle: its GPU seconds.
+        used: `end - start` less the time in which it was seen idle, and less the parts of others
+            that were on the GPU at the same time: what it was charged for.
     """
 
     client: str
