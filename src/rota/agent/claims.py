@@ -17,6 +17,7 @@ from pathlib import Path
 
 from rota.agent.lock import Taken
 from rota.errors import RotaError
+from rota.locks import locked
 
 RETURN = 60.0
 """Seconds without a claim after which a GPU is given out again: a node's agent that is only started
@@ -50,7 +51,7 @@ def _claim(path: Path) -> int:
     until = time.monotonic() + _PATIENCE
     while True:
         descriptor = _opened(path)
-        if _locked(descriptor, fcntl.LOCK_EX) and _is_at(path, descriptor):
+        if locked(descriptor) and _is_at(path, descriptor):
             return descriptor
         os.close(descriptor)
         if time.monotonic() > until:
@@ -96,7 +97,7 @@ def is_claimed(folder: Path, gpu: str, locks: Path = Path("/proc/locks")) -> boo
     except OSError:
         return _is_listed(path, locks)
     try:
-        return not _locked(descriptor, fcntl.LOCK_SH)
+        return not locked(descriptor, fcntl.LOCK_SH)
     finally:
         os.close(descriptor)
 
@@ -123,14 +124,6 @@ class Yielding:
 
 def _since(seen: Mapping[str, float], start: float) -> dict[str, float]:
     return {gpu: when for gpu, when in seen.items() if when >= start}
-
-
-def _locked(descriptor: int, kind: int) -> bool:
-    try:
-        fcntl.flock(descriptor, kind | fcntl.LOCK_NB)
-    except OSError:
-        return False
-    return True
 
 
 def _is_listed(path: Path, locks: Path) -> bool:

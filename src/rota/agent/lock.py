@@ -1,19 +1,18 @@
 """One agent a node: a lock on the folder that two agents would fight over.
 
-The lock is an flock on the plugin folder itself. It needs no file (the kubelet empties the folder
-when it starts), it holds across containers that mount the folder, and the kernel lets go of it
-however the agent ends.
+The lock is on the plugin folder itself, and needs no file: the kubelet empties the folder when it
+starts.
 """
 
 from __future__ import annotations
 
-import fcntl
 import os
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
 from rota.errors import RotaError
+from rota.locks import Held, lock_folder
 
 
 class Taken(RotaError):
@@ -32,17 +31,14 @@ def only_agent(
     """
     try:
         folder.mkdir(parents=True, exist_ok=True)
-        descriptor = os.open(folder, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
+        descriptor = lock_folder(folder)
     except OSError as error:
         raise RotaError(
             f"cannot use the {what}: {error.strerror}",
             where=str(folder),
             hint=f"run as root, or name another folder with {option}",
         ) from None
-    try:
-        fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
-    except OSError:
-        os.close(descriptor)
+    except Held:
         raise Taken(
             "another agent serves this node already",
             where=str(folder),

@@ -8,7 +8,6 @@ The engine ends by itself when nobody has been connected for some seconds.
 
 from __future__ import annotations
 
-import fcntl
 import heapq
 import os
 import selectors
@@ -24,6 +23,7 @@ from rota.emulation.peers import Peer
 from rota.emulation.service import Service
 from rota.emulation.timer import Timer
 from rota.errors import RotaError
+from rota.locks import locked
 
 FIRST = 15.0
 """Seconds that it waits for its first connection."""
@@ -138,9 +138,7 @@ class Engine:
 
 def _only_one(folder: Path) -> IO[str]:
     lock = layout.lock_path(folder).open("w")
-    try:
-        fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
-    except BlockingIOError:
+    if not locked(lock.fileno()):
         sys.exit(f"rota: {folder}: an engine lives here already")
     return lock
 

@@ -6,13 +6,13 @@ left closed, and must not import the turns for that.
 
 from __future__ import annotations
 
-import fcntl
 import os
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
 from rota.errors import RotaError
+from rota.locks import Held, lock_folder
 
 
 @contextmanager
@@ -24,15 +24,12 @@ def only_gatekeeper(runtime: Path) -> Iterator[None]:
     """
     try:
         runtime.mkdir(mode=0o700, exist_ok=True)
-        descriptor = os.open(runtime, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
+        descriptor = lock_folder(runtime)
     except OSError as error:
         raise RotaError(
             f"cannot use the runtime folder: {error.strerror}", where=str(runtime)
         ) from None
-    try:
-        fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
-    except OSError:
-        os.close(descriptor)
+    except Held:
         raise RotaError(
             "a gatekeeper runs the turns here already",
             where=str(runtime),
