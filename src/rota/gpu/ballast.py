@@ -7,13 +7,12 @@ NVML's lists. The calls release the GIL.
 from __future__ import annotations
 
 import contextlib
-import threading
 import uuid
 from collections.abc import Sequence
 from typing import Any
 
 from rota.errors import GpuError
-from rota.gpu.cuda import CudaFault, checked, load
+from rota.gpu.cuda import CudaFault, LateDriver, checked
 
 _FULL = "CUDA_ERROR_OUT_OF_MEMORY"
 
@@ -28,8 +27,7 @@ class CudaBallast:
     """
 
     def __init__(self, driver: Any | None = None) -> None:
-        self._driver = driver
-        self._loading = threading.Lock()
+        self._driver = LateDriver(driver)
         self._places: dict[str, Any] = {}
         self._held: set[int] = set()
 
@@ -67,12 +65,11 @@ class CudaBallast:
                 self.release("", (handle,))
 
     def _call(self, name: str, *arguments: Any) -> Any:
-        driver = self._loaded()
-        return checked(name, getattr(driver, name)(*arguments))
+        return checked(name, getattr(self._driver.get(), name)(*arguments))
 
     def _place(self, gpu: str) -> tuple[Any, Any]:
         """The bindings, and what says which GPU's memory is meant."""
-        driver = self._loaded()
+        driver = self._driver.get()
         if gpu not in self._places:
             place = driver.CUmemAllocationProp()
             place.type = driver.CUmemAllocationType.CU_MEM_ALLOCATION_TYPE_PINNED
@@ -92,9 +89,3 @@ class CudaBallast:
             where=gpu,
             hint="unset CUDA_VISIBLE_DEVICES where the gatekeeper runs",
         )
-
-    def _loaded(self) -> Any:
-        with self._loading:
-            if self._driver is None:
-                self._driver = load()
-            return self._driver

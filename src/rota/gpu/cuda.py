@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import importlib
+import threading
 from typing import Any
 
 from rota.errors import GpuError
@@ -44,6 +45,31 @@ def load() -> Any:
         ) from error
     checked("cuInit", result)
     return driver
+
+
+class LateDriver:
+    """The driver, loaded when it is first needed, so that making this never fails.
+
+    Safe for several threads.
+
+    Args:
+        driver: `cuda.bindings.driver` as `load` gives it; loaded if None.
+    """
+
+    def __init__(self, driver: Any | None = None) -> None:
+        self._driver = driver
+        self._loading = threading.Lock()
+
+    def get(self) -> Any:
+        """The bindings. What did not load is tried again by the next call.
+
+        Raises:
+            CudaMissing, CudaFault: as `load` does.
+        """
+        with self._loading:
+            if self._driver is None:
+                self._driver = load()
+            return self._driver
 
 
 def checked(call: str, result: tuple[Any, ...]) -> Any:

@@ -9,10 +9,9 @@ from __future__ import annotations
 
 import math
 import os
-import threading
 from typing import Any
 
-from rota.gpu.cuda import CudaFault, CudaMissing, checked, load
+from rota.gpu.cuda import CudaFault, CudaMissing, LateDriver, checked
 from rota.gpu.doors import (
     GateBusy,
     GateError,
@@ -65,8 +64,7 @@ class CudaGates:
     """
 
     def __init__(self, driver: Any | None = None) -> None:
-        self._driver = driver
-        self._loading = threading.Lock()
+        self._driver = LateDriver(driver)
 
     def open(self, pid: int, started: int) -> None:
         """Open the gate, whoever closed it."""
@@ -113,10 +111,7 @@ class CudaGates:
             ) from error
 
     def _loaded(self) -> Any:
-        with self._loading:
-            if self._driver is None:
-                try:
-                    self._driver = load()
-                except (CudaMissing, CudaFault) as error:
-                    raise GateUnsupported(error.what, hint=error.hint) from error
-            return self._driver
+        try:
+            return self._driver.get()
+        except (CudaMissing, CudaFault) as error:
+            raise GateUnsupported(error.what, hint=error.hint) from error
