@@ -51,11 +51,10 @@ async def eventually(condition: Callable[[], Any], what: str = "") -> Any:
 
 
 @dataclass
-class Workload:
-    """A program on the emulated GPU, as its own process."""
+class Started:
+    """A process that a test has started."""
 
     process: subprocess.Popen[bytes]
-    out: Path
 
     @property
     def pid(self) -> int:
@@ -70,6 +69,13 @@ class Workload:
     @property
     def alive(self) -> bool:
         return self.process.poll() is None
+
+
+@dataclass
+class Workload(Started):
+    """A program on the emulated GPU, as its own process."""
+
+    out: Path
 
     def lines(self, event: str = "") -> list[dict[str, Any]]:
         text = self.out.read_text() if self.out.exists() else ""
@@ -203,6 +209,25 @@ class EmulatedNode:
         self.gates.forget()
         self.inventory.close()
         self.emulation.stop()
+
+
+class NoGates:
+    """A door behind which there is nothing: a test that comes to it has gone wrong."""
+
+    def open(self, pid: int, started: int) -> None:
+        raise AssertionError("nobody opens here")
+
+    def close(self, pid: int, started: int, timeout: float) -> None:
+        raise AssertionError("nobody closes here")
+
+    def state(self, pid: int, started: int) -> GateState:
+        raise AssertionError("nobody asks here")
+
+    def page_out(self, pid: int, started: int) -> None:
+        raise AssertionError("nobody pages here")
+
+    def page_in(self, pid: int, started: int) -> None:
+        raise AssertionError("nobody pages here")
 
 
 @pytest.fixture

@@ -16,12 +16,13 @@ import pytest
 from rota.gatekeeper.journal import Journal, JournalError, Process
 from rota.gatekeeper.rescue import Rescue
 from rota.gatekeeper.stat import stopped
-from rota.gpu.doors import GateBusy, GateError, GateGone, GateIllegal, GateState
+from rota.gpu.doors import GateBusy, GateError, GateGone, GateIllegal
+from tests.gatekeeper.conftest import NoGates
 
 Until = Callable[..., Awaitable[Any]]
 
 
-class Doors:
+class Doors(NoGates):
     """Gates that answer as told; those in `hang` do not come back until let go."""
 
     def __init__(self) -> None:
@@ -36,18 +37,6 @@ class Doors:
         if pid in self.errors:
             raise self.errors[pid]
         self.opened.append(pid)
-
-    def close(self, pid: int, started: int, timeout: float) -> None:
-        raise AssertionError("nobody closes here")
-
-    def state(self, pid: int, started: int) -> GateState:
-        raise AssertionError("nobody asks here")
-
-    def page_out(self, pid: int, started: int) -> None:
-        raise AssertionError("nobody pages here")
-
-    def page_in(self, pid: int, started: int) -> None:
-        raise AssertionError("nobody pages here")
 
 
 @pytest.fixture

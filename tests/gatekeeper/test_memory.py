@@ -12,13 +12,11 @@ from typing import Any
 import pytest
 
 from rota.emulation.device import CONTEXT_BYTES
-from rota.gatekeeper.journal import Process
 from rota.gatekeeper.messages import ClientSpec
-from rota.gpu.processes import started
 from rota.memory.limits import Claim, Pool
 from rota.memory.terms import GpuTerms
 from rota.scheduling.terms import Rules, Share
-from tests.gatekeeper.conftest import EmulatedNode
+from tests.gatekeeper.conftest import EmulatedNode, Started
 
 MIB = 2**20
 
@@ -63,21 +61,11 @@ sys.stdin.readline()
 """
 
 
-class Program:
+class Program(Started):
     """A program of the test's own that says a line of JSON now and then."""
 
     def __init__(self, node: EmulatedNode, code: str, *arguments: str) -> None:
-        self.process = node.python(code, *arguments)
-
-    @property
-    def pid(self) -> int:
-        return self.process.pid
-
-    @property
-    def identity(self) -> Process:
-        when = started(self.pid)
-        assert when is not None
-        return Process(self.pid, when)
+        super().__init__(node.python(code, *arguments))
 
     def line(self) -> dict[str, Any]:
         assert self.process.stdout

@@ -12,27 +12,8 @@ import pytest
 from rota.gatekeeper.messages import ClientSpec, Node, node_message
 from rota.gatekeeper.process import LOST_AGENT, NO_AGENT, SILENCE, Gatekeeper
 from rota.gatekeeper.server import Peer
-from rota.gpu.doors import GateState
 from rota.scheduling.terms import Share
-
-
-class NoGates:
-    """A door behind which there is nothing."""
-
-    def open(self, pid: int, started: int) -> None:
-        raise AssertionError("nobody is there")
-
-    def close(self, pid: int, started: int, timeout: float) -> None:
-        raise AssertionError("nobody is there")
-
-    def state(self, pid: int, started: int) -> GateState:
-        raise AssertionError("nobody is there")
-
-    def page_out(self, pid: int, started: int) -> None:
-        raise AssertionError("nobody pages here")
-
-    def page_in(self, pid: int, started: int) -> None:
-        raise AssertionError("nobody pages here")
+from tests.gatekeeper.conftest import NoGates
 
 
 class Told(Gatekeeper):

@@ -8,6 +8,7 @@ import subprocess
 import sys
 import time
 from collections.abc import Callable, Iterator
+from dataclasses import dataclass
 from typing import Any
 
 import pytest
@@ -99,6 +100,42 @@ def demand(program: Program) -> Iterator[ProcessDemand]:
     reader.close()
 
 
+@dataclass
+class Clock:
+    """The time, as a test wants it."""
+
+    now: float = 0.0
+
+    def __call__(self) -> float:
+        return self.now
+
+
+@pytest.fixture
+def clock() -> Clock:
+    """It stands until it is moved."""
+    return Clock()
+
+
+@pytest.fixture
+def timed(program: Program, clock: Clock) -> Iterator[ProcessDemand]:
+    """A reader that goes by that clock."""
+    reader = ProcessDemand(program.process.pid, program.started, clock=clock)
+    yield reader
+    reader.close()
+
+
+@pytest.fixture
+def disowned(program: Program, timed: ProcessDemand, clock: Clock) -> ProcessDemand:
+    """It has taken the gate for a lock of the program's own, by mistake."""
+    program.do("start(lambda: use_and_stay(gate))")
+    eventually(timed.wants)
+    timed.asleep()
+    clock.now = 2 * LET_IN
+    timed.asleep()
+    assert holds(lambda: not timed.wants())
+    return timed
+
+
 def eventually(condition: Callable[[], Any]) -> None:
     end = time.monotonic() + PATIENCE
     while not condition():
@@ -164,50 +201,31 @@ def test_as_long_as_no_cuda_thread_is_known_any_thread_may_be_one(
 
 
 def test_a_program_s_own_rwlock_is_learned_and_not_taken_for_the_gate(
-    program: Program,
+    program: Program, timed: ProcessDemand, clock: Clock
 ) -> None:
-    now = 0.0
-    demand = ProcessDemand(program.process.pid, program.started, clock=lambda: now)
     program.do("gate.give(), own.take(30), start(lambda: use(own))")
-    eventually(demand.wants)
-    assert not demand.asleep()
-    now = 2 * LET_IN
-    assert demand.asleep()
+    eventually(timed.wants)
+    assert not timed.asleep()
+    clock.now = 2 * LET_IN
+    assert timed.asleep()
     program.do("gate.take(30)")
-    assert holds(lambda: not demand.wants())
+    assert holds(lambda: not timed.wants())
     program.do("start(lambda: use_and_stay(gate))")
-    eventually(demand.wants)
-    demand.close()
+    eventually(timed.wants)
 
 
-def test_a_lock_is_not_taken_for_the_program_s_own_for_ever(program: Program) -> None:
-    now = 0.0
-    demand = ProcessDemand(program.process.pid, program.started, clock=lambda: now)
-    program.do("start(lambda: use_and_stay(gate))")
-    eventually(demand.wants)
-    demand.asleep()
-    now = 2 * LET_IN
-    demand.asleep()
-    assert holds(lambda: not demand.wants())
-    now += FOREIGN
-    assert demand.wants()
-    demand.close()
+def test_a_lock_is_not_taken_for_the_program_s_own_for_ever(
+    disowned: ProcessDemand, clock: Clock
+) -> None:
+    clock.now += FOREIGN
+    assert disowned.wants()
 
 
 def test_a_lock_that_was_disowned_by_mistake_keeps_its_client_out_for_a_moment_only(
-    program: Program,
+    disowned: ProcessDemand, clock: Clock
 ) -> None:
-    now = 0.0
-    demand = ProcessDemand(program.process.pid, program.started, clock=lambda: now)
-    program.do("start(lambda: use_and_stay(gate))")
-    eventually(demand.wants)
-    demand.asleep()
-    now = 2 * LET_IN
-    demand.asleep()
-    assert holds(lambda: not demand.wants())
-    now += BELIEVED
-    assert demand.wants()
-    demand.close()
+    clock.now += BELIEVED
+    assert disowned.wants()
 
 
 def test_who_waits_for_a_mutex_that_is_held_behind_the_gate_wants_the_gpu(
@@ -234,16 +252,15 @@ def test_who_is_seen_at_a_mutex_once_does_not_want_the_gpu_for_all_that_is_known
         fresh.close()
 
 
-def test_a_thread_that_is_slow_to_be_let_in_does_not_disown_the_gate(program: Program) -> None:
-    now = 0.0
-    demand = ProcessDemand(program.process.pid, program.started, clock=lambda: now)
+def test_a_thread_that_is_slow_to_be_let_in_does_not_disown_the_gate(
+    program: Program, timed: ProcessDemand, clock: Clock
+) -> None:
     program.do("start(lambda: use_and_stay(gate))")
-    eventually(demand.wants)
+    eventually(timed.wants)
     for _ in range(5):
-        assert not demand.asleep()
-        now += LET_IN / 5
-    assert demand.wants()
-    demand.close()
+        assert not timed.asleep()
+        clock.now += LET_IN / 5
+    assert timed.wants()
 
 
 def test_a_process_that_was_just_let_in_is_not_asleep(
