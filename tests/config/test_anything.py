@@ -11,10 +11,9 @@ import pytest
 from hypothesis import example, given
 from hypothesis import strategies as st
 
-from rota.config.document import SyntaxProblem, read_documents
 from rota.config.findings import Finding, Level
 from rota.config.keys import PLACES
-from rota.config.load import ConfigError, Loaded, load_node, load_path, load_text
+from rota.config.load import ConfigError, Loaded, load_path, load_text
 
 GOOD = """\
 version: v1
@@ -185,20 +184,6 @@ def test_any_bytes_in_a_file(data: bytes) -> None:
         except ConfigError as error:
             found = error.errors
         assert all(finding.mark.line >= 1 for finding in found)
-
-
-@given(st.text() | st.lists(YAML_BITS, max_size=12).map("".join))
-def test_documents_parsed_before_are_judged_as_their_text_is(text: str) -> None:
-    try:
-        documents = read_documents(text, "f")
-    except SyntaxProblem:
-        return
-    try:
-        nodes = load_node(documents, "f").findings
-    except ConfigError as error:
-        nodes = error.findings
-    result = outcome(text)
-    assert nodes == (result.findings if isinstance(result, Loaded) else result)
 
 
 @pytest.mark.parametrize(

@@ -8,9 +8,8 @@ from pathlib import Path
 
 import pytest
 
-from rota.config.document import read_documents
 from rota.config.findings import Finding, Level, Mark
-from rota.config.load import MAX_BYTES, ConfigError, Loaded, config_file, load_node, load_path
+from rota.config.load import MAX_BYTES, ConfigError, Loaded, config_file, load_path
 from rota.config.load import load_text as load
 from rota.config.schema import Config, DeviceSelection, ResourcePattern, SharedResource, Sharing
 from rota.errors import UsageError
@@ -254,14 +253,6 @@ def test_a_config_that_is_part_of_a_larger_text_keeps_its_places() -> None:
     with pytest.raises(ConfigError) as caught:
         load("version: v1\nrota: {turn: 1}", "cm.yaml", origin=Mark("cm.yaml", 7, 5))
     assert caught.value.errors[0].mark == Mark("cm.yaml", 8, 12)
-
-
-def test_documents_that_are_parsed_already_load_alike() -> None:
-    assert load_node(read_documents(GOOD, "f"), "f") == loaded(GOOD)
-    assert load_node((), "f") == loaded("")
-    two = load_node(read_documents(GOOD + "---\na: 1\n", "f"), "f")
-    assert [found.id for found in two.findings] == ["second-document"]
-    assert load_node(read_documents(GOOD + "---\n", "f"), "f").findings == ()
 
 
 def test_what_is_too_large_is_refused_at_once() -> None:

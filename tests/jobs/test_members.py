@@ -11,7 +11,7 @@ from rota.jobs.processes import Seen
 
 
 def seen(pid: int, parent: int = 1, mark: str = "", uid: int = 7, started: int = 100) -> Seen:
-    return Seen(Process(pid, started), parent, 0, uid, mark)
+    return Seen(Process(pid, started), parent, uid, mark)
 
 
 def pids(found: frozenset[Process]) -> set[int]:

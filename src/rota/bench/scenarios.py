@@ -39,11 +39,6 @@ class Part:
     pause: float = 0.0
 
     @property
-    def busy(self) -> bool:
-        """It always wants the GPU."""
-        return self.role == TRAINER
-
-    @property
     def arguments(self) -> tuple[str, ...]:
         """Its command line, after the name of the program."""
         kind = {IDLE: NOTEBOOK, NEWCOMER: TRAINER}.get(self.role, self.role)
@@ -77,11 +72,6 @@ class Scenario:
         if mode not in TURNS:
             return self.seconds
         return max(self.seconds, self.turns_seconds)
-
-    @property
-    def saturating(self) -> bool:
-        """All of its programs always want the GPU, so that their shares can be compared."""
-        return len(self.parts) > 1 and all(part.busy for part in self.parts)
 
 
 def _trainers(*weights: float) -> tuple[Part, ...]:

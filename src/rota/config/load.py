@@ -83,22 +83,6 @@ def load_text(
     return _load(first, second, file, cli, env)
 
 
-def load_node(
-    documents: tuple[Node, ...],
-    file: str,
-    *,
-    cli: Table[str, object] = {},
-    env: Table[str, str] = {},
-) -> Loaded:
-    """Load a config from the documents of a text that is parsed already.
-
-    Raises:
-        ConfigError: as `load_text`.
-    """
-    second = next((node.mark for node in documents[1:] if not values.is_null(node)), None)
-    return _load(documents[0] if documents else None, second, file, cli, env)
-
-
 def load_path(
     path: str | Path,
     *,

@@ -37,11 +37,6 @@ class RwLock:
         _check(_libc.pthread_rwlockattr_setkind_np(attributes, _PREFER_WRITER))
         _check(_libc.pthread_rwlock_init(self._lock, attributes))
 
-    @property
-    def address(self) -> int:
-        """Where the lock lies in this process."""
-        return self._lock.value or 0
-
     @contextmanager
     def reading(self) -> Iterator[None]:
         """Hold the read side; waits, without the GIL, as long as the write side is held."""

@@ -30,14 +30,12 @@ class Seen:
     Attributes:
         process: pid and start time.
         parent: pid of its parent.
-        session: pid of the process that opened its session.
         uid: its effective user; 0 for one that may not be dumped.
         mark: the job that its environment names; empty for none.
     """
 
     process: Process
     parent: int
-    session: int
     uid: int
     mark: str = ""
 
@@ -91,7 +89,7 @@ def _parse(pid: int, stat: bytes, uid: int, mark: str) -> Seen | None:
     state, threads = fields[0], int(fields[17])
     if state in (b"X", b"x") or (state == b"Z" and threads <= 1):
         return None
-    return Seen(Process(pid, int(fields[19])), int(fields[1]), int(fields[3]), uid, mark)
+    return Seen(Process(pid, int(fields[19])), int(fields[1]), uid, mark)
 
 
 def _mark(folder: int) -> str:

@@ -73,11 +73,6 @@ class Rota:
         """The client that a handover is under way to."""
         return self._coming
 
-    @property
-    def vacating(self) -> bool:
-        """The holder's gates are being closed."""
-        return self._holder is not None and self._holder.draining
-
     def share(self, client: str) -> Share:
         """What the client is due."""
         return self._members[client].share
