@@ -13,7 +13,7 @@ export PIP_DISABLE_PIP_VERSION_CHECK = 1
 export PYTHONPYCACHEPREFIX = $(CURDIR)/$(VENV)/pycache
 unexport PYTHONDONTWRITEBYTECODE
 
-.PHONY: demo test check format stubs bench clean help
+.PHONY: demo test check format stubs bench plots cluster clean help
 
 help:            ## This list.
 	@sed -n 's/^\([a-z]*\): .*## /  make \1\t/p' $(MAKEFILE_LIST)
@@ -41,6 +41,10 @@ stubs: $(VENV)/.dev      ## Make the gRPC stubs from the .proto files anew.
 bench: $(VENV)/.dev      ## What the device plugin costs, on this machine.
 	@$(BIN)/python bench/plugin.py
 
+plots: $(VENV)/.plots      ## Add what draws pictures (rota trace --plot, rota bench --plots).
+
+cluster: $(VENV)/.cluster      ## Add what speaks to a Kubernetes API (rota agent --config-map).
+
 clean:            ## Remove what the other targets made.
 	@rm -rf $(VENV) build dist .mypy_cache .ruff_cache .pytest_cache .hypothesis .coverage .import_linter_cache
 	@find . -name __pycache__ -type d -prune -exec rm -rf {} +
@@ -54,6 +58,6 @@ $(VENV)/.run: constraints/run.txt pyproject.toml | $(VENV)/bin/python
 	@$(BIN)/pip install -qq --no-deps --no-build-isolation --editable .
 	@touch $@
 
-$(VENV)/.dev: constraints/dev.txt $(VENV)/.run
-	@$(BIN)/pip install -qq --require-hashes -r constraints/dev.txt
+$(addprefix $(VENV)/.,dev plots cluster): $(VENV)/.%: constraints/%.txt $(VENV)/.run
+	@$(BIN)/pip install -qq --require-hashes -r $<
 	@touch $@

@@ -64,6 +64,9 @@ def test_the_commands_of_a_page_work_one_after_the_other(page: Path, folder: Pat
     path = f"{Path(sys.executable).parent}:{os.environ['PATH']}"
     environ = os.environ | {"PATH": path, "ROTA_RUN_DIR": str(folder / "run")}
     for command in commands(page):
+        command = command.replace(
+            "/tmp/", f"{folder}/"
+        )  # what a page puts there goes with the test
         if command.startswith(SERVES):
             serves_until_stopped(command, folder, environ)
         else:

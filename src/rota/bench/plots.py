@@ -1,4 +1,4 @@
-"""Plots of a kept document as PNG files, with matplotlib (`pip install rota[plots]`)."""
+"""Plots of a kept document as PNG files, with matplotlib (`make plots`)."""
 
 from __future__ import annotations
 
@@ -35,7 +35,9 @@ def draw(document: Document, folder: Path) -> list[Path]:
         pyplot = importlib.import_module("matplotlib.pyplot")
     except ImportError as error:
         raise UsageError(
-            "plots need matplotlib", hint="pip install 'rota[plots]', then --show FILE --plots DIR"
+            "plots need matplotlib",
+            hint="`make plots` in a clone of Rota installs it, pip elsewhere; "
+            "then --show FILE --plots DIR",
         ) from error
     folder.mkdir(parents=True, exist_ok=True)
     figures = table(document.slots)

@@ -24,7 +24,7 @@ _FILE = click.Path(path_type=Path, dir_okay=False)
 @click.option("-o", "--output", type=_FILE, metavar="F.json",
               help="The trace.  [default: rota-trace.json, unless there is a --plot]")  # fmt: skip
 @click.option("--plot", type=_FILE, metavar="F.png",
-              help="Draw it; needs `pip install 'rota[plots]'`.")  # fmt: skip
+              help="Draw it; needs matplotlib.")  # fmt: skip
 @click.option("--from", "source", type=_FILE, metavar="F.json",
               help="Draw this trace; ask no agent.")  # fmt: skip
 @agent_options

@@ -16,6 +16,6 @@ def connect() -> Api:
     try:
         from rota.cluster.kube import KubeApi
     except ImportError as error:
-        hint = "install rota[cluster]"
+        hint = "`make cluster` in a clone of Rota installs it; elsewhere pip install lightkube"
         raise UsageError(f"{error.name} is not installed", where="--cluster", hint=hint) from None
     return KubeApi.connect()

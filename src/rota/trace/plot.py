@@ -1,4 +1,4 @@
-"""Draws a trace as a PNG file, with matplotlib (`pip install rota[plots]`)."""
+"""Draws a trace as a PNG file, with matplotlib (`make plots`)."""
 
 from __future__ import annotations
 
@@ -32,8 +32,8 @@ def plotter() -> Any:
     except ImportError as error:
         raise UsageError(
             "a plot needs matplotlib",
-            hint="pip install 'rota[plots]'; or keep the trace, and draw it where that is: "
-            "rota trace --from F.json --plot F.png",
+            hint="`make plots` in a clone of Rota installs it, pip elsewhere; or keep the trace, and "
+            "draw it where that is: rota trace --from F.json --plot F.png",
         ) from error
 
 
