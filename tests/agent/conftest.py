@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from rota.agent.logs import make_logger
-from rota.agent.service import Agent
+from rota.agent.node import NodeAgent
 from rota.agent.settings import Settings
 from rota.cluster.rights import manifests
 from rota.kubelet.embedded import EmbeddedKubelet, PodSpec
@@ -50,7 +50,7 @@ class Node:
     folder: Path
     kubelet: EmbeddedKubelet
     lines: io.StringIO = field(default_factory=io.StringIO)
-    agent: Agent | None = None
+    agent: NodeAgent | None = None
     task: asyncio.Task[None] | None = None
 
     @property
@@ -68,10 +68,10 @@ class Node:
         }
         return Settings(**(values | changes))
 
-    def start(self, text: str | None = None, **changes: Any) -> Agent:
+    def start(self, text: str | None = None, **changes: Any) -> NodeAgent:
         if text is not None:
             self.config.write_text(text)
-        self.agent = Agent(self.settings(**changes), make_logger("json", "debug", self.lines))
+        self.agent = NodeAgent(self.settings(**changes), make_logger("json", "debug", self.lines))
         self.task = asyncio.create_task(self.agent.run())
         return self.agent
 

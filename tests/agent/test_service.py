@@ -13,7 +13,7 @@ import pytest
 from rota.agent.claims import is_claimed
 from rota.agent.config import ConfigRefused
 from rota.agent.logs import make_logger
-from rota.agent.service import Agent
+from rota.agent.node import NodeAgent
 from rota.emulation.link import Link
 from rota.errors import GpuError, RotaError
 from tests.agent.conftest import GPU, PATIENCE, Node, sharing, sleeper
@@ -158,7 +158,7 @@ async def test_a_config_that_is_bad_from_the_start_is_told_whole(node: Node) -> 
 async def test_no_gpu_is_the_end_under_fail_on_init_error(
     node: Node, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("rota.agent.service.open_hardware", _no_gpu)
+    monkeypatch.setattr("rota.agent.opening.open_hardware", _no_gpu)
     node.start(sharing(4))
     assert node.task is not None
     with pytest.raises(GpuError, match="no GPU here"):
@@ -168,9 +168,9 @@ async def test_no_gpu_is_the_end_under_fail_on_init_error(
 async def test_no_gpu_is_waited_for_without_fail_on_init_error(
     node: Node, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("rota.agent.service.RETRY_GPU", 0.05)
+    monkeypatch.setattr("rota.agent.opening.RETRY", 0.05)
     with monkeypatch.context() as away:
-        away.setattr("rota.agent.service.open_hardware", _no_gpu)
+        away.setattr("rota.agent.opening.open_hardware", _no_gpu)
         node.start("version: v1\nflags: {failOnInitError: false}\n")
         await node.until(lambda: node.logged("no GPU to serve; looking again"))
     await node.until_allocatable(1)
@@ -210,7 +210,7 @@ async def test_a_second_agent_on_the_node_says_so(node: Node) -> None:
     node.start(sharing(4))
     await node.until_allocatable(4)
     with pytest.raises(RotaError, match="another agent"):
-        await Agent(node.settings(), make_logger("json", stream=node.lines)).run()
+        await NodeAgent(node.settings(), make_logger("json", stream=node.lines)).run()
 
 
 async def test_its_gpus_are_claimed_while_it_runs_and_another_kubelets_agent_gets_none(
@@ -222,7 +222,7 @@ async def test_its_gpus_are_claimed_while_it_runs_and_another_kubelets_agent_get
     (gpu,) = agent._inventory.gpus
     assert is_claimed(claims, gpu.uuid)
     beside = {"kubelet_dir": node.folder / "k", "run_dir": node.folder / "r", "claims": claims}
-    other = Agent(node.settings(**beside), make_logger("json", "debug", node.lines))
+    other = NodeAgent(node.settings(**beside), make_logger("json", "debug", node.lines))
     with pytest.raises(RotaError, match="gives out this GPU already"):
         await other.run()
     await node.stop()

@@ -63,7 +63,7 @@ def test_without_the_client_it_says_what_to_install(monkeypatch: pytest.MonkeyPa
 def test_an_agent_without_a_cluster_pays_nothing_for_it() -> None:
     """Neither the help nor a plain agent imports the client, or even the room."""
     program = (
-        "import sys, rota.cli.agent, rota.agent.service, rota.agent.turns; "
+        "import sys, rota.cli.agent, rota.agent.node, rota.agent.turns; "
         "print([m for m in sys.modules if m.split('.')[0] in ('lightkube', 'httpx2') "
         "or m.startswith('rota.cluster')])"
     )

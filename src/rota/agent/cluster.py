@@ -18,8 +18,8 @@ from rota.agent.config import ConfigRefused, Served
 from rota.agent.doors import Hardware
 from rota.agent.last_good import LastGood
 from rota.agent.logs import Logger
+from rota.agent.node import NodeAgent
 from rota.agent.observer import Observer
-from rota.agent.service import Agent
 from rota.agent.settings import Settings
 from rota.cluster.chosen import Chosen, NoConfig
 from rota.cluster.connect import connect
@@ -45,7 +45,7 @@ _BESIDE = (
 )
 
 
-class ClusterAgent(Agent):
+class ClusterAgent(NodeAgent):
     """One agent of one node of a cluster."""
 
     def __init__(

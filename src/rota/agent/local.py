@@ -7,7 +7,6 @@ was started for one user, it ends itself when nobody has needed it for a while.
 from __future__ import annotations
 
 import asyncio
-import importlib
 import os
 import pwd
 import socket
@@ -73,6 +72,8 @@ class LocalTerms:
 class LocalAgent(Agent):
     """One agent for local jobs. `run` serves until `stop` is called, or until it is unused."""
 
+    _needs = "rota.agent.turns"
+
     def __init__(self, settings: Settings, log: Logger, terms: LocalTerms | None = None) -> None:
         """Nothing is opened yet."""
         super().__init__(settings, log)
@@ -107,9 +108,6 @@ class LocalAgent(Agent):
     def _only(self) -> AbstractContextManager[None]:
         prepare(self._settings.run_dir)
         return only_agent(self._settings.run_dir / LOCK, "runtime folder", "--run-dir")
-
-    def _warm(self) -> None:
-        importlib.import_module("rota.agent.turns")
 
     def _may_look(self) -> Access:
         return self._terms.access

@@ -1,8 +1,9 @@
-"""The agent: serves this node's GPUs to its kubelet, and follows what changes.
+"""What every agent does: brings up its GPUs, serves a config, and follows what changes.
 
-Four things can change while it runs: the config, the kubelet, the health of a GPU, and the wish of
-whoever started it. Each has a task that does nothing else; what they share is the plugin manager,
-and the `Served` that says what is advertised now.
+Three things can change while it runs: the config, the health of a GPU, and the wish of whoever
+started it. Each has a task that does nothing else; what they share is the `Served` that says what
+is given out now. To whom it is given out (a kubelet's containers, local jobs) is the matter of the
+agents that are made from this one.
 """
 
 from __future__ import annotations
@@ -10,43 +11,36 @@ from __future__ import annotations
 import asyncio
 import importlib
 import os
-from collections.abc import Coroutine, Iterator, Mapping
-from contextlib import AbstractContextManager, AsyncExitStack, contextmanager, suppress
-from typing import TYPE_CHECKING, Any
+from abc import ABC, abstractmethod
+from collections.abc import Coroutine, Mapping
+from contextlib import AbstractContextManager, AsyncExitStack
+from typing import TYPE_CHECKING, Any, ClassVar
 
 from rota.agent import config, health
-from rota.agent.claims import Unclaimable, claimed
 from rota.agent.config import ConfigRefused, Served
-from rota.agent.doors import Hardware, open_hardware
-from rota.agent.lock import only_agent
+from rota.agent.doors import Hardware
 from rota.agent.logs import Logger, log_finding
+from rota.agent.opening import Opening
 from rota.agent.settings import Settings
 from rota.agent.watch import ConfigWatch
-from rota.config.findings import Finding, Level, Mark
 from rota.config.load import Loaded
-from rota.errors import GpuError, KubeletError
 from rota.gpu.health import Change, HealthTracker, XidFilter
-from rota.jobs.folder import LOCK
 from rota.model import Inventory
 
 if TYPE_CHECKING:
     from rota.agent.tell import View
-    from rota.agent.turns import Turns, Wish
+    from rota.agent.turns import Turns
     from rota.jobs.peer import Access
-    from rota.kubelet.manager import PluginManager
-
-RETRY_GPU = 10.0
-"""Seconds between looks for a GPU under `failOnInitError: false`."""
-
-INTRODUCTION = 0.3
-"""Seconds that turns wait for the kubelet at the start; they can do without it."""
 
 RESTART = 1.0
 """Seconds until a task that failed is started again."""
 
 
-class Agent:
+class Agent(ABC):
     """One agent. `run` serves until `stop` is called."""
+
+    _needs: ClassVar[str]
+    """The module that is imported while the driver comes up, since it is needed after that."""
 
     def __init__(self, settings: Settings, log: Logger) -> None:
         """Nothing is opened yet."""
@@ -54,10 +48,9 @@ class Agent:
         self._log = log
         self._stop = asyncio.Event()
         self._reload = asyncio.Event()
-        self._inventory = Inventory()
+        self._opening: Opening | None = None
         self._served = Served()
         self._watch: ConfigWatch | None = None
-        self._manager: PluginManager | None = None
         self._turns: Turns | None = None
         self._hardware: Hardware | None = None
         self._tracker = HealthTracker(())
@@ -88,12 +81,14 @@ class Agent:
             await self._prepare(stack)
             if self._settings.listen:
                 self._tell(stack)
-            looking = self._look_ahead(stack)
+            opening = self._opening = Opening(self._settings, self._log)
+            stack.push_async_callback(opening.close)
             loaded = await self._first()
             if loaded is None:
                 return
-            self._warm()
-            hardware = await self._open(loaded, looking)
+            importlib.import_module(self._needs)
+            needed = loaded.config.flags.fail_on_init_error
+            hardware = await opening.found(self._stop, needed=needed)
             if hardware is None:
                 return
             stack.callback(hardware.close)
@@ -107,13 +102,10 @@ class Agent:
 
     def snapshot(self) -> Mapping[str, Any]:
         """What is served now, as plain values. Safe from any thread."""
-        manager = self._manager
-        statuses = manager.status() if manager else ()
         no_turns = self._turns.off if self._turns else {}
         return {
             "node": self._settings.node,
             "emulated": self._inventory.emulated,
-            "ready": bool(statuses) and all(status.registered for status in statuses),
             "config": {
                 "path": str(self._settings.config or ""),
                 "generation": self._generation,
@@ -126,14 +118,14 @@ class Agent:
                  "healthy": self._tracker.healthy(gpu.uuid), "no_turns": no_turns.get(gpu.uuid, "")}
                 for gpu in self._inventory.gpus
             ],
-            "resources": [
-                {"name": s.listing.resource.name, "registered": s.registered,
-                 "replicas": [{"id": i, "unhealthy": why} for i, why in s.listing.states.items()]}
-                for s in statuses
-            ],
         }  # fmt: skip
 
-    async def _prepare(self, stack: AsyncExitStack) -> None:
+    @property
+    def _inventory(self) -> Inventory:
+        """The GPUs; none before they are found."""
+        return self._opening.inventory if self._opening else Inventory()
+
+    async def _prepare(self, stack: AsyncExitStack) -> None:  # noqa: B027
         """Make what the config is read from; a file needs nothing."""
 
     async def _first(self) -> Loaded | None:
@@ -180,48 +172,6 @@ class Agent:
 
         return Access()
 
-    def _look_ahead(self, stack: AsyncExitStack) -> asyncio.Task[Hardware]:
-        """Let the driver come up while the config is read and all else is imported."""
-        looking = asyncio.create_task(asyncio.to_thread(self._look))
-
-        async def close() -> None:
-            with suppress(Exception):  # whoever wanted the GPU has heard of it
-                (await looking).close()
-
-        stack.push_async_callback(close)
-        return looking
-
-    async def _open(self, loaded: Loaded, looking: asyncio.Task[Hardware]) -> Hardware | None:
-        """The GPUs, as soon as there are any; None when stopped before."""
-        told = ""
-        while not self._stop.is_set():
-            try:
-                return await looking
-            except GpuError as error:
-                if loaded.config.flags.fail_on_init_error:
-                    raise
-                if str(error) != told:
-                    self._log.error("no GPU to serve; looking again", reason=str(error))
-                told = str(error)
-            with suppress(TimeoutError):
-                await asyncio.wait_for(self._stop.wait(), RETRY_GPU)
-            looking = asyncio.create_task(asyncio.to_thread(self._look))
-        return None
-
-    def _look(self) -> Hardware:
-        hardware = open_hardware(self._settings, self._log)
-        try:
-            self._inventory = hardware.door.inventory()
-            if not self._inventory.gpus:
-                raise GpuError(
-                    "this node has no NVIDIA GPU",
-                    hint="the agent belongs on GPU nodes; --emulate serves a GPU that is not there",
-                )
-        except BaseException:
-            hardware.close()
-            raise
-        return hardware
-
     async def _begin(self, stack: AsyncExitStack, hardware: Hardware, loaded: Loaded) -> None:
         """Serve for the first time; here a config that does not fit is the end."""
         xids = XidFilter.from_env(self._settings.environ)
@@ -236,92 +186,44 @@ class Agent:
         self._turns = self._make_turns(hardware)
         await self._apply_first(loaded)
 
-    async def _introduce(self, loaded: Loaded) -> None:
-        """Let the kubelet know the replicas before all that turns need is imported."""
-        if self._manager is None:
-            return
-        with suppress(ConfigRefused, TimeoutError):  # whoever applies it tells why it is refused
-            await self._serve(config.fit(loaded, self._inventory, str(self._settings.config or "")))
-            async with asyncio.timeout(INTRODUCTION):
-                await self._manager.wait_registered()
-        await asyncio.to_thread(importlib.import_module, "rota.agent.turns")
-
+    @abstractmethod
     def _only(self) -> AbstractContextManager[None]:
-        return _alone(self._settings)
+        """Be the only agent of its kind here.
 
+        Raises:
+            Taken: another one is.
+        """
+
+    @abstractmethod
     def _claim(self, stack: AsyncExitStack) -> None:
-        """Tell agents for local jobs to leave the GPUs of this node alone."""
-        gpus = [gpu.uuid for gpu in self._inventory.gpus]
-        try:
-            stack.enter_context(claimed(self._settings.claims_dir, gpus))
-        except Unclaimable as error:
-            self._log.warning("local jobs may be given the same GPUs", reason=str(error))
+        """Settle with other agents of this machine who gives out which GPU.
 
-    def _warm(self) -> None:
-        """Import what is needed when the driver has come up."""
-        importlib.import_module("rota.kubelet.manager")
+        Raises:
+            Taken: there is nothing left for this one.
+        """
 
+    @abstractmethod
     async def _connect(self, stack: AsyncExitStack, hardware: Hardware) -> None:
         """Make what gives replicas to programs; it serves from the first `_serve` on."""
-        from rota.kubelet import sockets
-        from rota.kubelet.manager import PluginManager
-        from rota.kubelet.pod_resources import ids_in_use
 
-        sockets.checked_length(sockets.hidden_name(self._settings.kubelet_dir))
-        self._manager = PluginManager(
-            self._settings.kubelet_dir,
-            in_use=lambda: ids_in_use(self._settings.pod_resources),
-            extra_env=hardware.environment,
-            cdi_folder=self._settings.cdi_dir,
-            log=self._log,
-            allocated=self._allocated,
-        )
-        stack.push_async_callback(self._manager.stop)
+    async def _introduce(self, loaded: Loaded) -> None:  # noqa: B027
+        """Serve what can be served before all that turns need is imported."""
 
-    def _allocated(self) -> None:
-        if self._turns:
-            self._turns.expect()
-
+    @abstractmethod
     async def _serve(self, served: Served) -> None:
         """Give out what is served now.
 
         Raises:
-            ConfigRefused: the CDI spec that its strategy wants cannot be written.
+            ConfigRefused: it cannot be given out.
         """
-        from rota.kubelet.cdi import CdiError
 
-        assert self._manager is not None
-        try:
-            await self._manager.serve(served.plan.resources, served.config, self._inventory)
-        except CdiError as error:
-            place = Mark(error.where)
-            found = Finding("cdi-not-writable", Level.ERROR, place, error.what, error.hint)
-            raise ConfigRefused((found,)) from None
-        except KubeletError as error:
-            self._log.error("not served yet; trying on", reason=str(error))
-
+    @abstractmethod
     def _make_turns(self, hardware: Hardware) -> Turns:
-        from rota.agent.turns import Turns
-        from rota.clients.sightings import Place
-        from rota.kubelet.pod_resources import list_pods
+        """What keeps the turns going; it begins with `run`."""
 
-        return Turns(
-            hardware.door,
-            self._inventory,
-            Place.of(self._settings.kubelet_dir),
-            self._settings.run_dir,
-            emulated=self._settings.emulated_gpu if self._inventory.emulated else None,
-            log=self._log,
-            lister=lambda: list_pods(self._settings.pod_resources),
-            wishes=self._wish,
-            spawn=not self._settings.gatekeeper_elsewhere,
-        )
-
-    def _wish(self, client: str) -> Wish:
-        """What a client was given besides its replicas: nothing that this agent could know."""
-        from rota.agent.turns import Wish
-
-        return Wish()
+    @abstractmethod
+    def _pass_on(self, change: Change) -> None:
+        """The health of a GPU has changed, and with it what is given out."""
 
     async def _until_stopped(self, hardware: Hardware) -> None:
         door, tracker, watch, turns = hardware.door, self._tracker, self._watch, self._turns
@@ -381,7 +283,7 @@ class Agent:
         """
         await self._apply(loaded)
 
-    def _now_served(self, served: Served) -> None:
+    def _now_served(self, served: Served) -> None:  # noqa: B027
         """A config is served from now on."""
 
     async def _apply(self, loaded: Loaded) -> None:
@@ -398,10 +300,6 @@ class Agent:
         self._log.info("config served", generation=self._generation, replicas=names)
         self._now_served(served)
 
-    def _pass_on(self, change: Change) -> None:
-        assert self._manager is not None
-        self._manager.set_health(change.uuid, change.healthy, change.reason)
-
     def _changed(self, change: Change) -> None:
         self._pass_on(change)
         if change.healthy:
@@ -409,11 +307,3 @@ class Agent:
             self._log.info("GPU well again", gpu=change.uuid, reason=change.reason, seconds_out=out)
         else:
             self._log.error("GPU unhealthy", gpu=change.uuid, reason=change.reason)
-
-
-@contextmanager
-def _alone(settings: Settings) -> Iterator[None]:
-    """Nobody else serves this kubelet, and nobody else runs turns from this folder."""
-    turns = only_agent(settings.run_dir / LOCK, "runtime folder", "--run-dir")
-    with only_agent(settings.kubelet_dir), turns:
-        yield

@@ -210,6 +210,6 @@ def _agent(
         from rota.agent.cluster import ClusterAgent
 
         return ClusterAgent(settings, log, citizen)
-    from rota.agent.service import Agent
+    from rota.agent.node import NodeAgent
 
-    return Agent(settings, log)
+    return NodeAgent(settings, log)
