@@ -30,6 +30,33 @@ def test_what_the_driver_says_counts() -> None:
     assert seconds.total(A) == 1.1
 
 
+def test_what_the_driver_says_of_those_that_took_turns_is_divided_by_their_turns() -> None:
+    seconds = GpuSeconds()
+    pids = {A: [7], B: [8]}
+    seconds.look(0.0, {A: 0.0, B: 0.0}, pids, {GPU: {7: 0.0, 8: 0.0}})
+    seconds.ended([turn("a", 0.0, 0.6), turn("b", 0.6, 0.9)])
+    seconds.look(1.0, {A: 0.0, B: 0.1}, pids, {GPU: {7: 0.8, 8: 0.1}})
+    assert seconds.total(A) == pytest.approx(0.54)
+    assert seconds.total(B) == pytest.approx(0.36)
+
+
+def test_who_had_the_gpu_alone_is_told_what_the_driver_says_of_it() -> None:
+    seconds = GpuSeconds()
+    pids = {A: [7], B: [8]}
+    seconds.ended([turn("a", 0.0, 1.0)])
+    seconds.look(1.0, {A: 0.0, B: 0.0}, pids, {GPU: {7: 0.2, 8: 0.0}})
+    assert (seconds.total(A), seconds.total(B)) == (0.2, 0.0)
+
+
+def test_who_was_counted_by_turns_until_the_driver_told_of_it_goes_on_from_there() -> None:
+    seconds = GpuSeconds()
+    seconds.ended([turn("a", 0.0, 5.0)])
+    seconds.look(5.0, {A: 0.0}, {A: [7]}, {GPU: {}})
+    seconds.look(6.0, {A: 1.0}, {A: [7]}, {GPU: {7: 0.5}})
+    seconds.look(7.0, {A: 2.0}, {A: [7]}, {GPU: {7: 1.25}})
+    assert seconds.total(A) == 5.75
+
+
 def test_where_the_driver_does_not_say_turns_count() -> None:
     seconds = GpuSeconds()
     seconds.ended([turn("a", 0.0, 0.5)])

@@ -44,6 +44,14 @@ def test_a_process_that_has_half_of_the_gpu_for_a_second_had_half_a_second() -> 
     assert abs(seconds[1] - 0.5) < 1e-9
 
 
+def test_the_parts_of_those_that_took_turns_are_of_the_whole_time_between_two_looks() -> None:
+    nvml = Nvml()
+    accounts = ledger(nvml)
+    nvml.samples = [Sample(1, START + 400 * MS, 40), Sample(2, START + 1000 * MS, 60)]
+    seconds = accounts.look(START + 1020 * MS)
+    assert seconds == {1: 0.4, 2: 0.6}
+
+
 def test_what_happened_before_the_first_look_is_not_known() -> None:
     nvml = Nvml()
     nvml.samples = [Sample(1, START - 5, 100)]

@@ -1,8 +1,11 @@
 """How much of a GPU's time each client had: GPU seconds, and turn seconds. Pure.
 
-*GPU seconds* are what the driver says a client's processes were served: time in which their kernels
-ran. They add up to the time in which the GPU was busy. Where the driver does not tell (MIG, or a
-process that it hides), turn seconds take their place.
+*GPU seconds* are time in which kernels ran. The driver says how long a GPU was busy, and for whom: a
+client that had it alone is told what the driver says of its processes. Of clients that took turns
+NVML only notes, five times a second, who has the GPU at that moment, which after a minute is still
+a few points off. So what the driver says of them together is divided by their turns, which are
+known to the millisecond. All in all GPU seconds add up to the time in which the GPU was busy. Where
+the driver does not tell (MIG, or a process that it hides), turn seconds take their place.
 
 *Turn seconds* are the time in a client's own turns less what it was seen idle. They are more than
 GPU seconds by the gaps between a program's kernels, and by the milliseconds until it is seen idle; by
@@ -16,7 +19,7 @@ time in which somebody had a turn and was not seen idle.
 from __future__ import annotations
 
 from collections import defaultdict, deque
-from collections.abc import Iterable, Mapping, Set
+from collections.abc import Container, Iterable, Mapping, Set
 from dataclasses import dataclass, field
 
 from rota.scheduling.log import Turn
@@ -40,6 +43,7 @@ class _Account:
         turns: by turns, those of now included.
         driver: what the driver says.
         told: the driver says something of it.
+        fresh: what the last look brought: by its turns, and by the driver.
         total: its GPU seconds.
         pids: pid → its last account, and the looks since it was the client's.
         points: times and totals of the last second.
@@ -49,6 +53,7 @@ class _Account:
     turns: float = 0.0
     driver: float = 0.0
     told: bool = False
+    fresh: tuple[float, float] = (0.0, 0.0)
     total: float = 0.0
     pids: dict[int, tuple[float, int]] = field(default_factory=dict)
     points: deque[tuple[float, float]] = field(default_factory=lambda: deque(maxlen=64))
@@ -83,10 +88,13 @@ class GpuSeconds:
         """
         for key in {*fares, *owners, *self._accounts}:  # who is gone may have a last account
             account = self._accounts[key]
-            account.turns = max(account.turns, account.settled + fares.get(key, 0.0))
-            _add_driver(account, owners.get(key, ()), served.get(key[1], {}))
-            best = account.driver if account.told else account.turns
-            account.total = max(account.total, best)
+            turns = max(account.turns, account.settled + fares.get(key, 0.0))
+            driver = _add_driver(account, owners.get(key, ()), served.get(key[1], {}))
+            account.fresh, account.turns = (turns - account.turns, driver), turns
+        for gpu in {gpu for _, gpu in self._accounts}:
+            here = [key for key in self._accounts if key[1] == gpu]
+            _divide({key: self._accounts[key] for key in here}, fares)
+        for account in self._accounts.values():
             _mark(account.points, now, account.total)
 
     @property
@@ -121,8 +129,22 @@ class GpuSeconds:
             account.settled = account.turns
 
 
-def _add_driver(account: _Account, pids: Iterable[int], served: Mapping[int, float]) -> None:
-    """What the driver says of the client's processes, and of those that have just ended."""
+def _divide(here: Mapping[Key, _Account], in_turns: Container[Key]) -> None:
+    """Give each client of a GPU its part of what the last look brought."""
+    sharing = {key: each.fresh for key, each in here.items() if each.told and key in in_turns}
+    turns = sum(own for own, _ in sharing.values())
+    busy = sum(driver for _, driver in sharing.values())
+    took_turns = sum(own > 0 for own, _ in sharing.values()) > 1
+    for key, each in here.items():
+        own, driver = each.fresh
+        if key in sharing and took_turns:
+            driver = busy * own / turns
+        each.total += driver if each.told else own
+
+
+def _add_driver(account: _Account, pids: Iterable[int], served: Mapping[int, float]) -> float:
+    """What the driver says anew of the client's processes, and of those that have just ended."""
+    before = account.driver if account.told else account.total
     for pid in pids:
         account.pids[pid] = (account.pids.get(pid, (0.0, 0))[0], 0)
     for pid, (last, looks) in list(account.pids.items()):
@@ -132,6 +154,7 @@ def _add_driver(account: _Account, pids: Iterable[int], served: Mapping[int, flo
         account.pids[pid] = (value, looks + 1)
         if looks >= PATIENCE:
             del account.pids[pid]
+    return max(0.0, account.driver - before)
 
 
 def _mark(points: deque[tuple[float, float]], now: float, total: float) -> None:

@@ -137,11 +137,11 @@ class Hold:
 
     def _weigh(self, terms: GpuTerms, stretch: Stretch, quiet: bool) -> Stand:
         at = time.monotonic()
-        reading = self._read(stretch, quiet)
+        reading, is_sound = self._read(stretch, quiet)
         read = time.monotonic() - at
         found = weigh(terms, stretch, reading, self._system or 0, self._grain)
-        seconds = self._become(found.plan.ballast)
-        lacking = found.plan.ballast - self._held
+        seconds = self._become(found.plan.ballast) if is_sound or quiet else 0.0
+        lacking = found.plan.ballast - self._held if is_sound else 0
         moved = self._held - reading.held
         where = Occupancy(
             reading.use(stretch.owners),
@@ -151,32 +151,34 @@ class Hold:
             reading.memory.free - moved,
             reading.memory.total,
         )
-        self._left = (where.free, dict(stretch.owners))
+        self._left = (where.free, dict(stretch.owners)) if is_sound else None
         trouble = f"{lacking} bytes could not be held: somebody took them" if lacking else ""
         return Stand(
             stretch, at, found.shares, where, found.plan, self._held, read, seconds, trouble
         )
 
-    def _read(self, stretch: Stretch, quiet: bool) -> Reading:
-        """The GPU; where somebody may allocate, twice the same if that can be had.
+    def _read(self, stretch: Stretch, quiet: bool) -> tuple[Reading, bool]:
+        """The GPU, and whether all of the reading is of one moment.
 
-        At a handover nobody is asked for again where as much is free as was left free: who has
-        what takes ten times as long to read. Within a turn it is read each time.
+        It is where as much is free after the processes were listed as before. Where it is not,
+        somebody was taking or freeing all the while: from such a reading more would be held than
+        the open client leaves, and it would be refused what is its own. So the ballast of a turn
+        stays as it is then. At a handover the processes are not listed again where as much is free
+        as was left free: to list them takes ten times as long.
         """
         _, inventory = self._opened()
         memory = inventory.memory(self._gpu)
         if quiet and self._left == (memory.free, stretch.owners):
-            return Reading(memory, self._listed, self._held)
+            return Reading(memory, self._listed, self._held), True
         for _ in range(READINGS):
-            listed = {p.pid: p.memory_bytes for p in inventory.processes(self._gpu)}
-            before, memory = memory, memory if quiet else inventory.memory(self._gpu)
+            self._listed = {p.pid: p.memory_bytes for p in inventory.processes(self._gpu)}
+            before, memory = memory, inventory.memory(self._gpu)
             if before == memory:
                 break
-        self._listed = listed
-        reading = Reading(memory, listed, self._held)
+        reading = Reading(memory, self._listed, self._held)
         known = reading.system if self._system is None else min(self._system, reading.system)
         self._system = max(0, known)
-        return reading
+        return reading, before == memory
 
     @property
     def _held(self) -> int:

@@ -1,8 +1,10 @@
 """GPU time by process, summed from NVML's utilisation samples.
 
-A sample says which part of the time since the last look a process was served by the SMs. What
-nobody looked at is not known, so the sum starts at the first look, and one sample stands for ten
-seconds at most. Whoever wants it exact looks five times a second, as often as NVML samples.
+Five times a second the driver notes who is on the SMs at that moment, and how busy they were; the
+answer to a look is each process's part of all that was noted since a time, which ends with the
+newest note (seen on an H100, driver 580). So the sum is right for the GPU as a whole and over
+minutes, and is a poll for each of several processes that take turns. What nobody looked at is not
+known: the sum starts at the first look, and one look stands for ten seconds at most.
 """
 
 from __future__ import annotations
@@ -12,6 +14,7 @@ from collections import defaultdict
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
+from statistics import fmean
 
 _SECOND = 1_000_000
 _LONGEST = 10 * _SECOND
@@ -21,7 +24,7 @@ _LATE = _SECOND // 4
 
 @dataclass(frozen=True, slots=True)
 class Sample:
-    """What NVML says of one process: at `at` (µs since 1970) it had `percent` of the SMs."""
+    """What NVML says of one process: noted last at `at` (µs since 1970), `percent` of the SMs."""
 
     pid: int
     at: int
@@ -61,10 +64,13 @@ class Ledger:
             return dict(self._seconds)
 
     def _add(self, samples: Iterable[Sample]) -> None:
-        last: defaultdict[int, int] = defaultdict(lambda: self._since)
-        for sample in sorted(samples, key=lambda sample: sample.at):
-            length = min(sample.at - last[sample.pid], _LONGEST)
-            if length > 0 and 0 <= sample.percent <= 100:
-                self._seconds[sample.pid] += sample.percent / 100 * length / _SECOND
-                last[sample.pid] = sample.at
-        self._since = max([self._since, *last.values()])
+        """Each process's part of the time from the last look to the newest note of any."""
+        new = [each for each in samples if each.at > self._since and 0 <= each.percent <= 100]
+        if not new:
+            return
+        newest = max(each.at for each in new)
+        length = min(newest - self._since, _LONGEST) / _SECOND
+        for pid in {each.pid for each in new}:
+            percent = fmean(each.percent for each in new if each.pid == pid)
+            self._seconds[pid] += percent / 100 * length
+        self._since = newest
