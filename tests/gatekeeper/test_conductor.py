@@ -14,7 +14,7 @@ from rota.gatekeeper.conductor import Conductor
 from rota.gatekeeper.gate import Demand
 from rota.gatekeeper.group import State
 from rota.gatekeeper.journal import Journal, Process
-from rota.gatekeeper.lanes import Call, Done, Lanes
+from rota.gatekeeper.lanes import Call, Done, Lanes, Relay
 from rota.gatekeeper.messages import ClientSpec, Node, Settings
 from rota.gpu.doors import (
     GateBusy,
@@ -70,22 +70,31 @@ class Hands(Lanes):
 
     def __init__(self, puppets: dict[Process, Puppet]) -> None:
         self.puppets = puppets
-        self.waiting: list[tuple[Process, Call]] = []
+        self.waiting: list[tuple[Process, Call, Relay | None]] = []
         self.calls: list[tuple[str, int]] = []
 
-    def submit(self, process: Process, call: Call, timeout: float = 0.0) -> None:
-        self.waiting.append((process, call))
+    def submit(
+        self, process: Process, call: Call, timeout: float = 0.0, then: Relay | None = None
+    ) -> None:
+        self.waiting.append((process, call, then))
 
     @property
     def silent(self) -> bool:
-        return not any(not self.puppets[process].hangs for process, _ in self.waiting)
+        return not any(not self.puppets[process].hangs for process, _, _ in self.waiting)
 
     def done(self) -> Iterator[Done]:
-        for process, call in list(self.waiting):
+        for process, call, relay in list(self.waiting):
             puppet = self.puppets[process]
             if not puppet.hangs:
-                self.waiting.remove((process, call))
-                yield self.perform(puppet, call)
+                self.waiting.remove((process, call, relay))
+                yield (done := self.perform(puppet, call))
+                if follower := relay and relay.take():
+                    yield self.follow(follower, done)
+
+    def follow(self, follower: Process, done: Done) -> Done:
+        if done.error is None:
+            return self.perform(self.puppets[follower], Call.OPEN)
+        return Done(follower, Call.OPEN, skipped=True)
 
     def perform(self, puppet: Puppet, call: Call) -> Done:
         self.calls.append((call.value, puppet.process.pid))

@@ -26,6 +26,7 @@ GRANULE = 2**21
 """Bytes; ballast is held in pieces of this size, so as much of a limit may be out of reach."""
 
 NAME = "greedy"
+CLIENT = f"default/{NAME}/{pods.CONTAINER}"
 
 
 async def greed(
@@ -38,8 +39,10 @@ async def greed(
     """
     for name in gone:
         await stage.kubelet.delete_pod("default", name)
-    command = pods.command(emulated, None)
-    stage.kubelet.add_pod(pods.pod(NAME, resource, 1, command))
+    go = stage.folder / "greed"
+    stage.kubelet.add_pod(pods.pod(NAME, resource, 1, pods.greedy(emulated, go)))
+    await _until(stage, lambda: _takes_turns(stage), NAME, "took no turns")
+    go.touch()
     await _until(stage, lambda: _said(stage, "refused") is not None, NAME, "was not refused")
     refused = _said(stage, "refused")
     assert refused is not None
@@ -103,11 +106,19 @@ async def _row(stage: Stage, since: float) -> dict[str, Any]:
         with suppress(RotaError):
             for table in ask(stage.folder / "run", {"op": "state"})["memory"].values():
                 if table["at"] >= since:
-                    found.update(table["clients"].get(f"default/{NAME}/{pods.CONTAINER}", {}))
+                    found.update(table["clients"].get(CLIENT, {}))
         return bool(found)
 
     await _until(stage, is_there, NAME, "was not weighed")
     return found
+
+
+def _takes_turns(stage: Stage) -> bool:
+    """Its gate has been closed: it is known, as any program is after its first moment."""
+    with suppress(RotaError):
+        client = ask(stage.folder / "run", {"op": "state"})["clients"].get(CLIENT)
+        return bool(client and client["calls"]["close"][0])
+    return False
 
 
 def _said(stage: Stage, event: str) -> dict[str, Any] | None:

@@ -10,6 +10,7 @@ from collections.abc import Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, field, replace
 from itertools import pairwise
+from pathlib import Path
 
 from rota.clients.join import Sighting
 from rota.clients.sightings import Place, Sightings
@@ -42,17 +43,20 @@ def pod(name: str, resource: str, count: int, command: tuple[str, ...]) -> PodSp
     return PodSpec(name, (container,), restart_policy="Never", termination_grace_seconds=3)
 
 
-GREEDY_AFTER = "0.5s"
-"""The greedy pod works for so long, as programs do, before it takes all it can get."""
-
-
-def command(emulated: bool, memory_bytes: int | None) -> tuple[str, ...]:
-    """A program that keeps its GPU busy and holds so much of its memory; None: all it can get."""
-    module = "rota.emulation.workloads" if emulated else "rota.gpu.workload"
-    if memory_bytes is None:
-        return (sys.executable, "-m", module, "hog", "--after", GREEDY_AFTER)
+def command(emulated: bool, memory_bytes: int) -> tuple[str, ...]:
+    """A program that keeps its GPU busy and holds so much of its memory."""
     kernels = ("--kernel", f"{KERNEL * 1000:.0f}ms", "--report", "0s")
-    return (sys.executable, "-m", module, "trainer", "--memory", str(memory_bytes), *kernels)
+    return (*_program(emulated), "trainer", "--memory", str(memory_bytes), *kernels)
+
+
+def greedy(emulated: bool, when: Path) -> tuple[str, ...]:
+    """A program that works until that file is there, then takes all the memory that it can get."""
+    return (*_program(emulated), "hog", "--when", str(when))
+
+
+def _program(emulated: bool) -> tuple[str, ...]:
+    module = "rota.emulation.workloads" if emulated else "rota.gpu.workload"
+    return (sys.executable, "-m", module)
 
 
 def memory_of(index: int, gpu_memory: int, pods: int) -> int:

@@ -232,6 +232,8 @@ class Conductor:
             if not self.ensemble.has(client):
                 continue
             group = self.groups[client]
+            if group.handed:
+                continue
             if watch.next <= now:
                 self._look_at_one(client, group, watch, now)
             if not group.moving:
@@ -308,9 +310,21 @@ class Conductor:
         """Close, and open what may be opened already."""
         out = {client for client, _ in handover.out}
         for client in out:
-            self.groups[client].close(now)
+            self.groups[client].close(now, self._follower(client, handover))
         if handover.into:
             self._pending.append(Pending(handover.into, out))
+
+    def _follower(self, client: str, handover: Handover) -> Group | None:
+        """Who may go on as soon as that client's gate is closed, with nothing to do in between."""
+        if len(handover.out) != 1 or not handover.into or self._weighs(handover.into):
+            return None
+        return self.groups[handover.into] if self._goes_first(self.groups[client]) else None
+
+    def _weighs(self, into: str) -> bool:
+        """Memory is to be held before the turn of that client."""
+        if self.memory is None or self.settings.handing == "overlapped":
+            return False
+        return self.memory.weighs(self.groups[into].spec.shares)
 
     def _progress(self, now: float) -> None:
         """Carry on the handovers under way."""
@@ -337,7 +351,7 @@ class Conductor:
                 self._pending.remove(pending)
 
     def _is_weighed(self, into: str, now: float) -> bool:
-        if self.memory is None or self.settings.handing == "overlapped":
+        if self.memory is None or not self._weighs(into):
             return True
         return self.memory.ready(into, self, now)
 

@@ -11,7 +11,7 @@ from collections.abc import Callable
 from typing import Protocol
 
 from rota.gatekeeper.journal import Journal, Process
-from rota.gatekeeper.lanes import Call, Done, Lanes
+from rota.gatekeeper.lanes import Call, Done, Lanes, Relay
 from rota.gatekeeper.stat import stopped
 from rota.gpu.doors import (
     GateForbidden,
@@ -87,6 +87,7 @@ class Gate:
         self._lanes = lanes
         self._journal = journal
         self._calling: Call | None = None
+        self._relay: Relay | None = None
         self._spared = 0.0
         self._probe_at = 0.0
 
@@ -94,6 +95,11 @@ class Gate:
     def calling(self) -> bool:
         """A call is on its way."""
         return self._calling is not None
+
+    @property
+    def ready(self) -> bool:
+        """It is closed and can be opened by the next call."""
+        return self.closed and not self.calling and not self.starting and not self.stopped
 
     @property
     def stopped(self) -> bool:
@@ -108,17 +114,29 @@ class Gate:
             return True
         return self.stopped
 
-    def steer(self, now: float, *, closed: bool, timeout: float) -> None:
+    def steer(self, now: float, *, closed: bool, timeout: float, then: Gate | None = None) -> None:
         """Start the call that is missing.
+
+        Args:
+            now: the time.
+            closed: as it should be.
+            timeout: in seconds, for closing.
+            then: a gate that is to be opened as soon as this one is closed.
 
         Raises:
             JournalError: the gate cannot be noted, so it is not closed.
         """
+        if self._relay and not closed and self._relay.take():
+            self._calling = self._relay = None  # it need not wait for the other one any more
         if self.calling or self.closed is closed or self._spared > now or self.stopped:
             return
         if closed:
             self._journal.note(self.process)
-        self._start(Call.CLOSE if closed else Call.OPEN, timeout)
+        if closed and then and then.ready:
+            then._calling, then._relay = Call.OPEN, Relay(then.process)
+            self._start(Call.CLOSE, timeout, then._relay)
+        else:
+            self._start(Call.CLOSE if closed else Call.OPEN, timeout)
 
     def probe_start(self, now: float) -> None:
         """Ask a starting process now and then for its state: has it a context by now?"""
@@ -132,7 +150,9 @@ class Gate:
         Raises:
             JournalError: an open gate cannot be erased.
         """
-        self._calling = None
+        self._calling = self._relay = None
+        if done.skipped:
+            return Result.FINE
         if isinstance(done.error, GateGone):
             self.closed = False
             self._journal.erase(self.process)
@@ -148,9 +168,9 @@ class Gate:
         self.demand.close()
         self._journal.erase(self.process)
 
-    def _start(self, call: Call, timeout: float = 0.0) -> None:
+    def _start(self, call: Call, timeout: float = 0.0, then: Relay | None = None) -> None:
         self._calling = call
-        self._lanes.submit(self.process, call, timeout)
+        self._lanes.submit(self.process, call, timeout, then)
 
     def _opened(self, done: Done, now: float) -> Result:
         if done.error is None or isinstance(done.error, GateIllegal | GateNoContext):

@@ -85,6 +85,7 @@ class Group:
         self._gates: dict[Process, Gate] = {}
         self._failures = 0
         self._busy = False
+        self._then: Gate | None = None
 
     def __iter__(self) -> Iterator[Gate]:
         return iter(self._gates.values())
@@ -101,6 +102,16 @@ class Group:
     def shut(self) -> bool:
         """Its gates are to be closed."""
         return self.state in (State.CLOSED, State.CLOSING)
+
+    @property
+    def only(self) -> Gate | None:
+        """Its gate, where it has one only."""
+        return next(iter(self)) if len(self) == 1 else None
+
+    @property
+    def handed(self) -> bool:
+        """A gate of it is being opened, or will be by whoever closes another one."""
+        return self.state is State.CLOSED and any(gate.calling for gate in self)
 
     @property
     def moving(self) -> bool:
@@ -125,11 +136,16 @@ class Group:
         if self.shut:
             self.state, self.since, self.steady = State.OPENING, now, False
 
-    def close(self, now: float) -> None:
-        """Close all gates, from now on."""
+    def close(self, now: float, then: Group | None = None) -> None:
+        """Close all gates, from now on.
+
+        Where `then` is named, its gate is opened as soon as this one's is closed; where either has
+        several, whoever called this opens them.
+        """
         if not self.shut:
             self.state, self.since, self._busy = State.CLOSING, now, False
             self.steady = False
+            self._then = then.only if then and self.only else None
 
     def came_back(self, done: Done, now: float) -> None:
         """A call to one of the gates has come back. JournalError as `Gate.came_back`."""
@@ -157,7 +173,7 @@ class Group:
         if self.state is State.CLOSING:
             timeout = max(0.001, self.since + settings.deadline - now)
         for gate in self:
-            gate.steer(now, closed=self.shut, timeout=timeout)
+            gate.steer(now, closed=self.shut, timeout=timeout, then=self._then)
         if self.state is State.OPENING and outcome is None:
             outcome = self._opening(now)
         self.steady = not self.moving and all(
@@ -175,6 +191,7 @@ class Group:
             return self._refuse("would not drain in time" if self._busy else "hang", now, settings)
         if self.settled(now):
             self.took, self.state, self.since = now - self.since, State.CLOSED, now
+            self._then = None
             self.closings.add(self.took)
             self._failures = 0
             self.drain = max(self.took, self.drain * FORGET)
@@ -192,7 +209,7 @@ class Group:
 
     def _refuse(self, why: str, now: float, settings: Settings) -> Outcome:
         self._failures += 1
-        self.state, self.since, self._busy = State.OPENING, now, False
+        self.state, self.since, self._busy, self._then = State.OPENING, now, False, None
         if self._failures >= settings.attempts:
             self._fail(f"its gates {why}, {self._failures} times in a row", now)
         else:

@@ -2,6 +2,9 @@
 
 Unlock and the state query have no timeout, and no call comes back while its program is stopped
 (Ctrl-Z). A thread that hangs is left where it is; it ends with the program.
+
+Where one program is to go on as soon as another's gate is closed, both calls are one job (a relay):
+the way back to the loop and out again would be a third of the time in which nobody has the GPU.
 """
 
 from __future__ import annotations
@@ -34,15 +37,34 @@ class Done:
         call: what was asked.
         error: why it was not done; None if it was.
         state: the answer to `Call.STATE`.
+        skipped: it was not tried, since what it was to follow failed.
     """
 
     process: Process
     call: Call
     error: GateError | None = None
     state: GateState | None = None
+    skipped: bool = False
 
 
-_Job = tuple[Call, float]
+class Relay:
+    """Whose gate is opened by the thread that closes another one.
+
+    Both the thread and the loop may take it; whoever comes first has it.
+    """
+
+    def __init__(self, process: Process) -> None:
+        self._processes = [process]
+
+    def take(self) -> Process | None:
+        """The process, once; then None."""
+        try:
+            return self._processes.pop()  # one step for all threads
+        except IndexError:
+            return None
+
+
+_Job = tuple[Call, float, Relay | None]
 
 
 class Lanes:
@@ -59,14 +81,23 @@ class Lanes:
         self._lanes: dict[Process, queue.SimpleQueue[_Job | None]] = {}
         self._done: queue.SimpleQueue[Done] = queue.SimpleQueue()
 
-    def submit(self, process: Process, call: Call, timeout: float = 0.0) -> None:
-        """Start a call; its end is told by `done`. `timeout` in seconds, for `Call.CLOSE`."""
+    def submit(
+        self, process: Process, call: Call, timeout: float = 0.0, then: Relay | None = None
+    ) -> None:
+        """Start a call; its end is told by `done`.
+
+        Args:
+            process: whose gate.
+            call: what is asked of it.
+            timeout: in seconds, for `Call.CLOSE`.
+            then: whose gate to open when this one is closed; its end is told as well.
+        """
         if process not in self._lanes:
             jobs: queue.SimpleQueue[_Job | None] = queue.SimpleQueue()
             self._lanes[process] = jobs
             name = f"gate-{process.pid}"
             threading.Thread(target=self._run, args=(process, jobs), name=name, daemon=True).start()
-        self._lanes[process].put((call, time.monotonic() + timeout))
+        self._lanes[process].put((call, time.monotonic() + timeout, then))
 
     @property
     def silent(self) -> bool:
@@ -85,8 +116,18 @@ class Lanes:
 
     def _run(self, process: Process, jobs: queue.SimpleQueue[_Job | None]) -> None:
         while job := jobs.get():
-            self._done.put(self._perform(process, *job))
-            self._wake()
+            call, deadline, relay = job
+            done = self._perform(process, call, deadline)
+            follower = relay.take() if relay else None
+            self._tell(done)
+            if follower and done.error is None:
+                self._tell(self._perform(follower, Call.OPEN, 0.0))
+            elif follower:
+                self._tell(Done(follower, Call.OPEN, skipped=True))
+
+    def _tell(self, done: Done) -> None:
+        self._done.put(done)
+        self._wake()
 
     def _perform(self, process: Process, call: Call, deadline: float) -> Done:
         state: GateState | None = None

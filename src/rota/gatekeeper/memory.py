@@ -100,6 +100,10 @@ class Memory:
             if gpu not in self._terms:
                 self._release(known)
 
+    def weighs(self, gpus: Iterable[str]) -> bool:
+        """Something is to be held there before the next turn."""
+        return any(self._is_hard(gpu) for gpu in gpus)
+
     def ready(self, into: str, turns: Turns, now: float) -> bool:
         """The ballast is as the turn of that client wants it; starts to make it so.
 

@@ -91,7 +91,9 @@ def _parser(program: str) -> argparse.ArgumentParser:
     parser.add_argument(
         "--report", default=f"{REPORT}s", help="between two progress lines (default 0.2s)"
     )
-    parser.add_argument("--after", default="0s", help="how long a hog works before it takes (0s)")
+    parser.add_argument(
+        "--when", type=Path, help="a hog works until this file is there, then takes"
+    )
     parser.add_argument("--out", type=Path, help="a file that the lines are appended to as well")
     return parser
 
@@ -107,7 +109,7 @@ def _options(given: argparse.Namespace) -> Options:
         ahead=max(1, given.ahead or (10 if given.kind == "notebook" else 1)),
         threads=max(1, given.threads),
         report=_seconds(given.report),
-        after=_seconds(given.after),
+        when=given.when,
     )
 
 

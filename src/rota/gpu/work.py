@@ -14,6 +14,7 @@ import threading
 import time
 from collections.abc import Callable
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any, Protocol
 
 from rota.errors import GpuError
@@ -71,7 +72,7 @@ class Options:
         ahead: kernels that are queued before each synchronize; of a notebook, those of a cell.
         threads: how many threads of a trainer work at once.
         report: between two progress lines of a trainer; 0 for one after each batch.
-        after: how long a hog works before it takes memory.
+        when: a file; a hog works until it is there before it takes memory. None: it takes at once.
     """
 
     seconds: float
@@ -82,7 +83,7 @@ class Options:
     ahead: int
     threads: int
     report: float = REPORT
-    after: float = 0.0
+    when: Path | None = None
 
 
 def trainer(device: WorkDevice, options: Options, say: Say) -> None:
@@ -141,8 +142,8 @@ def notebook(device: WorkDevice, options: Options, say: Say) -> None:
 def hog(device: WorkDevice, options: Options, say: Say) -> None:
     """Take memory until it is refused or has enough, then sit on it."""
     end = time.monotonic() + options.seconds
-    taken, until = 0, time.monotonic() + options.after
-    while time.monotonic() < until:
+    taken = 0
+    while options.when and not options.when.exists() and time.monotonic() < end:
         _batch(device, options)
     while taken < options.memory:
         step = min(STEP, options.memory - taken)
