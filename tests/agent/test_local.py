@@ -20,7 +20,8 @@ import pytest
 
 from rota.agent.claims import claimed
 from rota.agent.config import Served
-from rota.agent.local import LocalAgent, LocalTerms, pool_of
+from rota.agent.jobs import pool_of
+from rota.agent.local import LocalAgent, LocalTerms
 from rota.agent.lock import Taken, only_agent
 from rota.agent.logs import make_logger
 from rota.agent.settings import Settings, default_config

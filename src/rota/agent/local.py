@@ -7,41 +7,35 @@ was started for one user, it ends itself when nobody has needed it for a while.
 from __future__ import annotations
 
 import asyncio
-import os
-import pwd
-import socket
 import time
 from collections.abc import Mapping
-from contextlib import AbstractContextManager, AsyncExitStack, ExitStack, suppress
-from dataclasses import dataclass, field, replace
+from contextlib import AbstractContextManager, AsyncExitStack
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from rota.agent import jobs
 from rota.agent.claims import Yielding
 from rota.agent.config import Served
 from rota.agent.doors import Hardware
-from rota.agent.lock import Taken, only_agent
+from rota.agent.home import Home, tell_ready
+from rota.agent.lock import Taken
 from rota.agent.logs import Logger
 from rota.agent.service import Agent
 from rota.agent.settings import Settings
-from rota.clients.picture import LocalJob, ProcessKey
 from rota.errors import RotaError
 from rota.gpu.health import Change
-from rota.jobs.folder import LASTING, LOCK, SOCKET, STATE, prepare
-from rota.jobs.job import Wish as JobWish
+from rota.jobs.folder import SOCKET, STATE
+from rota.jobs.job import Wish
 from rota.jobs.keeper import Keeper
 from rota.jobs.ledger import Pool
 from rota.jobs.peer import Access
-from rota.jobs.server import ControlServer, file_at
-from rota.jobs.starting import READY
+from rota.jobs.server import ControlServer
 from rota.jobs.state import StateFile
-from rota.memory.hints import caps
-from rota.memory.sizes import CONTEXT
 from rota.model import Replica
-from rota.scheduling.terms import Priority
 
 if TYPE_CHECKING:
-    from rota.agent.turns import Turns, Wish
+    from rota.agent.turns import Turns
 
 LOOK = 0.5
 """Seconds between looks whether anybody needs this agent; a part of its patience if that is less."""
@@ -83,14 +77,12 @@ class LocalAgent(Agent):
         self._sick: frozenset[str] = frozenset()
         self._yielding = Yielding(settings.claims_dir, ())
         self._given_way: frozenset[str] = frozenset()
-        self._locks = ExitStack()
-        self._locked: tuple[int, int] | None = None
+        self._home = Home(settings.run_dir, lasts=self._terms.unused is None)
         self._no_turns: dict[str, str] = {}
 
     def snapshot(self) -> Mapping[str, Any]:
         """As an agent's, with jobs in place of what a kubelet is told."""
         keeper = self._keeper
-        jobs = keeper.jobs if keeper else ()
         resources = self._served.plan.resources
         return {
             **super().snapshot(),
@@ -101,24 +93,21 @@ class LocalAgent(Agent):
             ],
             "jobs": [
                 {"id": job.id, "user": job.user, "replicas": [r.id for r in job.replicas]}
-                for job in jobs
+                for job in (keeper.jobs if keeper else ())
             ],
         }
 
     def _only(self) -> AbstractContextManager[None]:
-        prepare(self._settings.run_dir)
-        return only_agent(self._settings.run_dir / LOCK, "runtime folder", "--run-dir")
+        return self._home.only()
 
     def _may_look(self) -> Access:
         return self._terms.access
 
     async def _connect(self, stack: AsyncExitStack, hardware: Hardware) -> None:
-        folder = self._settings.run_dir
-        self._locked = file_at(folder / LOCK)
-        self._mark(stack)
+        self._home.move_in(stack)
         self._keeper = Keeper(
             Pool(),
-            StateFile(folder / STATE),
+            StateFile(self._settings.run_dir / STATE),
             self._log,
             extra_env=hardware.environment,
             changed=self._jobs_changed,
@@ -128,22 +117,9 @@ class LocalAgent(Agent):
         self._shut()
         await self._keeper.restore()
 
-    def _mark(self, stack: AsyncExitStack | ExitStack) -> None:
-        """Leave a mark of an agent that lasts; it stays if this one fails, or is a service."""
-        mark = self._settings.run_dir / LASTING
-        mark.unlink(missing_ok=True)
-        if self._terms.unused is None:
-            mark.touch(mode=0o644)
-            if "NOTIFY_SOCKET" not in os.environ:
-                stack.callback(self._unmark)
-
-    def _unmark(self) -> None:
-        if file_at(self._settings.run_dir / LOCK) == self._locked:
-            (self._settings.run_dir / LASTING).unlink(missing_ok=True)
-
     async def _serve(self, served: Served) -> None:
         assert self._keeper is not None
-        self._keeper.refit(pool_of(served, self._log))
+        self._keeper.refit(jobs.pool_of(served, self._log))
 
     def _pass_on(self, change: Change) -> None:
         assert self._keeper is not None
@@ -194,8 +170,8 @@ class LocalAgent(Agent):
             self._settings.run_dir,
             emulated=self._settings.emulated_gpu if self._inventory.emulated else None,
             log=self._log,
-            jobs=lambda: local_jobs(keeper),
-            wishes=lambda client: wish_of(keeper, client),
+            jobs=lambda: jobs.local_jobs(keeper),
+            wishes=lambda client: jobs.wish_of(keeper, client),
             spawn=not self._settings.gatekeeper_elsewhere,
             end=self._end,
         )
@@ -203,16 +179,14 @@ class LocalAgent(Agent):
     async def _end(self, client: str) -> None:
         """End the job that is the worst offender."""
         assert self._keeper is not None
-        await self._keeper.stop(client.removeprefix("job/"), GRACE)
+        await self._keeper.stop(jobs.job_of(client), GRACE)
 
-    def _admit(self, id_: str, wish: JobWish, replicas: tuple[Replica, ...]) -> None:
+    def _admit(self, id_: str, wish: Wish, replicas: tuple[Replica, ...]) -> None:
         """Has it the memory that it asks for, beside those that are there?"""
         assert self._keeper is not None
         if self._turns:
-            claims = [
-                (f"job/{job.id}", job.replicas, job.wish.memory_bytes) for job in self._keeper.jobs
-            ]
-            self._turns.admit(claims, (f"job/{id_}", replicas, wish.memory_bytes))
+            newcomer = (jobs.client_of(id_), replicas, wish.memory_bytes)
+            self._turns.admit(jobs.asked_of(self._keeper), newcomer)
 
     def _jobs_changed(self) -> None:
         if self._turns:
@@ -230,7 +204,7 @@ class LocalAgent(Agent):
         if self._terms.unused is not None:
             tasks.append(asyncio.create_task(self._until_unused(self._terms.unused)))
         try:
-            _tell_ready(self._terms.ready_fd)
+            tell_ready(self._terms.ready_fd)
             await super()._until_stopped(hardware)
         finally:
             for task in tasks:
@@ -238,7 +212,7 @@ class LocalAgent(Agent):
             if self._server.is_at(path):
                 path.unlink(missing_ok=True)
             await self._server.close()
-            self._locks.close()
+            self._home.close()
 
     async def _stay_reachable(self) -> None:
         """Come back if the folder is taken away, before somebody starts a second agent there."""
@@ -261,10 +235,7 @@ class LocalAgent(Agent):
 
     async def _come_back(self, server: ControlServer, path: Path) -> None:
         assert self._keeper is not None
-        if file_at(self._settings.run_dir / LOCK) != self._locked:
-            self._locks.enter_context(self._only())
-            self._locked = file_at(self._settings.run_dir / LOCK)
-        self._mark(self._locks)
+        self._home.come_back()
         await server.start(path, self._terms.access)
         self._keeper.write_again()
         self._log.warning("the agent's folder was taken away; it is there again", folder=str(path))
@@ -284,78 +255,6 @@ class LocalAgent(Agent):
         assert self._server is not None
         return bool(self._keeper.jobs or self._server.connections)
 
-    def _hints(self) -> dict[str, Any]:
-        """What a command needs to tell its frameworks their limit: bytes of one replica by GPU."""
-        said, resources = self._served.config.rota.memory, self._served.plan.resources
-        if not said.hints:
-            return {}
-        ones = [next(r for r in each.replicas if r.device == d.uuid)
-                for each in resources for d in each.devices]  # fmt: skip
-        found = {one.device: caps((one,), resources, said, CONTEXT) for one in ones}
-        parts = {gpu: [cap.limit, cap.total] for gpu, some in found.items() for cap in some}
-        return {"frameworks": list(said.hints), "context": CONTEXT, "parts": parts}
-
     def _about(self) -> dict[str, Any]:
         pool = self._keeper.pool if self._keeper else Pool()
-        turns = self._served.config.rota.turns.mode == "exclusive"
-        return {
-            "run_dir": str(self._settings.run_dir),
-            "emulate": self._settings.emulate,
-            "hints": self._hints(),
-            "config": str(self._settings.config or ""),
-            "devices": [
-                {
-                    "index": device.index,
-                    "uuid": device.uuid,
-                    "product": device.gpu.product,
-                    "replicas": sum(r.device == device.uuid for r in pool.replicas),
-                    "no_turns": self._no_turns.get(device.uuid, "") if turns else "",
-                }
-                for device in pool.devices
-            ],
-        }
-
-
-def local_jobs(keeper: Keeper) -> tuple[LocalJob, ...]:
-    """The jobs as the clients' room knows them: their name there is the id, which is unique."""
-    return tuple(
-        LocalJob(
-            job.id, job.user, job.uid, ProcessKey(job.root.pid, job.root.started), job.replicas
-        )
-        for job in keeper.jobs
-    )
-
-
-def wish_of(keeper: Keeper, client: str) -> Wish:
-    """What the client `job/<id>` was given besides its replicas."""
-    from rota.agent.turns import Wish
-
-    job = next((job for job in keeper.jobs if client == f"job/{job.id}"), None)
-    if job is None:
-        return Wish()
-    return Wish(job.wish.weight, Priority(job.wish.job_class), memory=job.wish.memory_bytes)
-
-
-def pool_of(served: Served, log: Logger) -> Pool:
-    """What a config makes of this machine for local jobs."""
-    said = served.config.rota.jobs
-    quotas: dict[int, int | None] = {}
-    for user, count in said.quotas:
-        try:
-            quotas[pwd.getpwnam(user).pw_uid] = count
-        except KeyError:
-            log.warning("a quota for a user that is not here", user=user)
-    allocation = replace(served.config.rota.allocation, policy=served.config.policy)
-    return Pool(served.plan.resources, allocation, quotas, said.quota)
-
-
-def _tell_ready(descriptor: int | None) -> None:
-    """Tell whoever started this agent, and systemd, that it listens."""
-    if descriptor is not None:
-        with suppress(OSError):
-            os.write(descriptor, READY)
-            os.close(descriptor)
-    address = os.environ.get("NOTIFY_SOCKET", "")
-    if address.startswith(("/", "@")):
-        with suppress(OSError), socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM) as link:
-            link.sendto(b"READY=1", address.replace("@", "\0", 1))
+        return jobs.about(self._settings, self._served, pool, self._no_turns)
