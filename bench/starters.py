@@ -25,7 +25,7 @@ from statistics import median, quantiles
 
 import structlog
 
-from rota.agent.turns import Order, Wish, node_of
+from rota.agent.order import Order, Wish, node_of
 from rota.clients.picture import LocalJob, Picture, ProcessKey
 from rota.clients.processes import Processes
 from rota.clients.sightings import Place, Sightings

@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from rota.agent.memory import Cut, Ledger, admit, cut_of
-from rota.agent.turns import Order, with_memory
+from rota.agent.order import Order, with_memory
 from rota.clients.picture import ClientOnGpu, Picture, ProcessKey, Unmanaged, Why
 from rota.config.schema import Memory
 from rota.gatekeeper.messages import Node

@@ -32,7 +32,7 @@ from rota.config.load import ConfigError, Loaded, load_text
 from rota.gpu.health import Change
 
 if TYPE_CHECKING:
-    from rota.agent.turns import Wish
+    from rota.agent.order import Wish
 
 PATIENCE = 5.0
 """Seconds that a start waits for the API server before the last good config is served."""
@@ -254,7 +254,7 @@ class ClusterAgent(NodeAgent):
         keeper.want(labels(facts, own_only=self._terms.labels == "own"))
 
     def _wish(self, client: str) -> Wish:
-        from rota.agent.turns import Wish
+        from rota.agent.order import Wish
 
         pod = self.citizen.pod_of(client)
         if pod is None:

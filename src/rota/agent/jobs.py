@@ -19,7 +19,7 @@ from rota.scheduling.terms import Priority
 
 if TYPE_CHECKING:
     from rota.agent.memory import Asked
-    from rota.agent.turns import Wish
+    from rota.agent.order import Wish
 
 _KIND = "job/"
 """Before a job's id: the id of the client that it is."""
@@ -47,7 +47,7 @@ def local_jobs(keeper: Keeper) -> tuple[LocalJob, ...]:
 
 def wish_of(keeper: Keeper, client: str) -> Wish:
     """What a client was given besides its replicas."""
-    from rota.agent.turns import Wish
+    from rota.agent.order import Wish
 
     job = next((job for job in keeper.jobs if client == client_of(job.id)), None)
     if job is None:

@@ -157,7 +157,8 @@ class LocalAgent(Agent):
             await asyncio.sleep(CLAIMS_LOOK)
 
     def _make_turns(self, hardware: Hardware) -> Turns:
-        from rota.agent.turns import Turns, reasons
+        from rota.agent.order import reasons
+        from rota.agent.turns import Turns
         from rota.clients.sightings import Place
 
         self._no_turns = {gpu: why for gpu, why in reasons(self._inventory).items() if why}

@@ -23,7 +23,8 @@ from rota.gpu.health import Change
 from rota.jobs.folder import LOCK
 
 if TYPE_CHECKING:
-    from rota.agent.turns import Turns, Wish
+    from rota.agent.order import Wish
+    from rota.agent.turns import Turns
     from rota.kubelet.manager import PluginManager
 
 INTRODUCTION = 0.3
@@ -132,7 +133,7 @@ class NodeAgent(Agent):
 
     def _wish(self, client: str) -> Wish:
         """What a client was given besides its replicas: nothing that this agent could know."""
-        from rota.agent.turns import Wish
+        from rota.agent.order import Wish
 
         return Wish()
 
