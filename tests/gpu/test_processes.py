@@ -25,7 +25,8 @@ ctypes.CDLL(None).syscall({"x86_64": 60, "aarch64": 93}[platform.machine()], 0)
 
 def test_a_process_has_one_start_time_as_long_as_it_lives() -> None:
     assert started(os.getpid()) == started(os.getpid())
-    assert started(os.getpid()) != started(os.getppid())
+    with subprocess.Popen(["cat"], stdin=subprocess.PIPE) as later:
+        assert started(os.getpid()) != started(later.pid)
 
 
 def test_who_has_ended_has_none_even_before_it_is_reaped() -> None:
