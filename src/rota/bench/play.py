@@ -109,7 +109,7 @@ async def measure(
     if mode != MPS:
         await stage.share_by(mode)
     async with _newcomers(stage, scenario, mode) as came:
-        await asyncio.sleep(SETTLE)
+        await asyncio.sleep(scenario.settles if mode in TURNS else SETTLE)
         since = await _turns_so_far(stage) if mode in TURNS else 0
         begin, cpu = time.monotonic(), stage.gatekeeper_cpu()
         await asyncio.sleep(scenario.lasts(mode))

@@ -58,6 +58,7 @@ class Scenario:
         seconds: how long each measurement lasts.
         turns_seconds: how long at least with turns: whole cycles of all programs' turns.
         newcomers: seconds between two short programs that come while it lasts; 0: none come.
+        settles: seconds before each measurement with turns, for those who are idle to be known so.
     """
 
     name: str
@@ -66,6 +67,7 @@ class Scenario:
     seconds: float = 1.6
     turns_seconds: float = 2.0
     newcomers: float = 0.0
+    settles: float = 0.4
 
     def lasts(self, mode: str) -> float:
         """Seconds of one measurement in that mode."""
@@ -107,7 +109,7 @@ SCENARIOS = (
         (_BUSY, *(Part(NOTEBOOK, kernel=REQUEST, ahead=400, pause=0.6),) * 3), seconds=3.2,
     ),
     Scenario(
-        "idle", "One busy, three idle", (_BUSY, _IDLE, _IDLE, _IDLE), turns_seconds=4.0,
+        "idle", "One busy, three idle", (_BUSY, _IDLE, _IDLE, _IDLE), turns_seconds=4.0, settles=11.0,
     ),
     Scenario(
         "ahead", "Launch-ahead 1,000 beside a trainer",
@@ -135,4 +137,4 @@ def chosen(names: tuple[str, ...]) -> tuple[Scenario, ...]:
 
 def quicker(scenario: Scenario) -> Scenario:
     """The same in a moment: to see that it works, not to believe its figures."""
-    return replace(scenario, seconds=0.8, turns_seconds=0.0)
+    return replace(scenario, seconds=0.8, turns_seconds=0.0, settles=0.4)

@@ -229,15 +229,14 @@ class Conductor:
         if self.ensemble.paused:
             return
         for client, watch in self._watches.items():
-            if not self.ensemble.has(client):
-                continue
-            group = self.groups[client]
-            if group.handed:
-                continue
             if watch.next <= now:
+                group = self.groups[client]
+                if group.handed or not self.ensemble.has(client):
+                    continue
                 self._look_at_one(client, group, watch, now)
-            if not group.moving:
-                self._look_at = min(self._look_at, watch.next)
+                if group.moving:  # its next look is when it has arrived
+                    continue
+            self._look_at = min(self._look_at, watch.next)
 
     def _look_at_one(self, client: str, group: Group, watch: Watch, now: float) -> None:
         self._see_starters(client, group, now)
@@ -245,12 +244,15 @@ class Conductor:
             self._tell(client, watch.look_closed(group, now), now)
         elif group.state is State.OPEN:
             self._tell(client, watch.look_open(group, now, self.ensemble.company(client)), now)
-        for gate in [gate for gate in group if gate.demand.ended]:
-            self._forget(group, gate)
+        for gate in group.gates:
+            if gate.demand.ended:
+                self._forget(group, gate)
 
     def _see_starters(self, client: str, group: Group, now: float) -> None:
         """A process that has no context yet lets its client go first, once."""
-        starting = any(gate.starting for gate in group)
+        starting = False
+        for gate in group.gates:
+            starting = starting or gate.starting
         self._news = self._news or starting
         if starting and client not in self._starters:
             self._starters.add(client)

@@ -69,6 +69,7 @@ class Group:
         took: how long the last closing took, in seconds.
         drain: how long closing may well take again: the longest of late.
         steady: every gate is as it should be; nothing to do until something happens.
+        gates: those of its processes.
         openings: how often all its gates were opened, and how long that took.
         closings: likewise.
         failures: how often they would not close, or open.
@@ -82,21 +83,22 @@ class Group:
         self.took = self.drain = 0.0
         self.steady = False
         self.openings, self.closings, self.failures = Tally(), Tally(), 0
-        self._gates: dict[Process, Gate] = {}
+        self.gates: tuple[Gate, ...] = ()
+        self._by_process: dict[Process, Gate] = {}
         self._failures = 0
         self._busy = False
         self._then: Gate | None = None
 
     def __iter__(self) -> Iterator[Gate]:
-        return iter(self._gates.values())
+        return iter(self.gates)
 
     def __len__(self) -> int:
-        return len(self._gates)
+        return len(self.gates)
 
     @property
     def processes(self) -> Iterable[Process]:
         """Its processes that have a gate here."""
-        return self._gates.keys()
+        return self._by_process.keys()
 
     @property
     def shut(self) -> bool:
@@ -106,7 +108,7 @@ class Group:
     @property
     def only(self) -> Gate | None:
         """Its gate, where it has one only."""
-        return next(iter(self)) if len(self) == 1 else None
+        return self.gates[0] if len(self.gates) == 1 else None
 
     @property
     def handed(self) -> bool:
@@ -120,16 +122,19 @@ class Group:
 
     def add(self, gate: Gate) -> None:
         """A process of this client appeared."""
-        self._gates[gate.process] = gate
+        self._by_process[gate.process] = gate
+        self.gates = tuple(self._by_process.values())
         self.steady = False
 
     def remove(self, process: Process) -> Gate | None:
         """A process is no more, or no longer the client's."""
-        return self._gates.pop(process, None)
+        gate = self._by_process.pop(process, None)
+        self.gates = tuple(self._by_process.values())
+        return gate
 
     def gate(self, process: Process) -> Gate | None:
         """The gate of that process."""
-        return self._gates.get(process)
+        return self._by_process.get(process)
 
     def open(self, now: float) -> None:
         """Open all gates, from now on."""
@@ -150,10 +155,10 @@ class Group:
     def came_back(self, done: Done, now: float) -> None:
         """A call to one of the gates has come back. JournalError as `Gate.came_back`."""
         self.steady = False
-        gate = self._gates[done.process]
+        gate = self._by_process[done.process]
         result = gate.came_back(done, now)
         if result is Result.GONE:
-            del self._gates[done.process]
+            self.remove(done.process)
             gate.forget()
         elif result is Result.NEVER:
             self._fail(str(done.error), now)

@@ -120,7 +120,7 @@ class Gatekeeper:
 
     def _mind_agent(self, now: float) -> None:
         """Whoever dies, the survivor opens every gate at once."""
-        if self._agent and self._node.contended and now - self._heard > SILENCE:
+        if self._agent and now - self._heard > SILENCE and self._node.contended:
             self._conductor.turn_off(LOST_AGENT, now)
             self._agent = None
         if not self._agent and self._linger and now - self._heard > self._linger:

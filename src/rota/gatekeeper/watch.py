@@ -19,11 +19,9 @@ WAKING = 0.001
 RESTING = 0.004
 """Between two looks at a closed client that has been idle for a while."""
 
-DOZING = 0.012
-"""The same after it has been idle for longer: half that, at the median, is added to its next start."""
-
-LONG = 2.0
-"""That long."""
+DOZING = ((10.0, 0.024), (2.0, 0.012))
+"""The same after it has been idle for so many seconds: half that, at the median, is added to the
+start of its next work."""
 
 KNOWN = 0.048
 """Between two looks at a closed client that is known to wait."""
@@ -31,11 +29,9 @@ KNOWN = 0.048
 WATCHED = 0.004
 """Between two looks at the holder while somebody waits."""
 
-STEADY = 0.008
-"""The same for a holder that was never seen asleep in its last turns: half that at the median."""
-
-STEADY_TURNS = 10
-"""So many turns."""
+STEADY = 0.001, 0.02
+"""The same for a holder that was never seen asleep in its last turns: so much for each of them, and
+the most. Half of that is lost when it pauses at last: half a millisecond a turn, however many."""
 
 AGAIN = 0.001
 """From a look at which an open client was asleep to the next: twice asleep is idle."""
@@ -46,7 +42,7 @@ EARLY, LATE = 0.75, 1.5
 CLOSELY = 0.0005, 0.05
 """Between two such looks: seconds at least, and in parts of that burst."""
 
-RELAXED = 0.02
+RELAXED = 0.024
 """Between two looks at the holder while nobody waits."""
 
 ALONE = 0.25
@@ -102,8 +98,8 @@ class Watch:
             self._active, self.next = now, _tick(now, WAKING)
             return None
         idle = now - self._active
-        pace = WAKING if idle < ACTIVE else RESTING if idle < LONG else DOZING
-        self.next = _tick(now, pace)
+        rest = next((pace for long, pace in DOZING if idle >= long), RESTING)
+        self.next = _tick(now, WAKING if idle < ACTIVE else rest)
         return False
 
     def look_open(self, group: Group, now: float, company: Company) -> bool | None:
@@ -146,7 +142,7 @@ class Watch:
 
     def _pace(self, company: Company) -> float:
         if company is Company.WAITING:
-            return STEADY if self._full >= STEADY_TURNS else WATCHED
+            return min(STEADY[1], max(WATCHED, self._full * STEADY[0]))
         return {Company.NONE: ALONE, Company.IDLE: RELAXED}.get(company, WATCHED)
 
     def _asleep(self, gate: Gate) -> bool:
