@@ -61,6 +61,18 @@ sys.stdin.readline()
 """
 
 
+START_AND_TAKE = """
+import json, sys, time
+from rota.emulation import cuda
+library = cuda.init()
+print(json.dumps({"ready": True}), flush=True)
+sys.stdin.readline()
+library.context(0).malloc(int(sys.argv[1]))
+print(json.dumps({"took": int(sys.argv[1])}), flush=True)
+sys.stdin.readline()
+"""
+
+
 class Program(Started):
     """A program of the test's own that says a line of JSON now and then."""
 
@@ -191,6 +203,27 @@ async def test_two_start_while_another_grabs_and_both_get_their_context(
             assert (await _line(program))["context"]
         greedy.go()
         assert (await _line(greedy))["had"] + CONTEXT_BYTES <= share(node, 3)
+
+
+async def test_four_that_start_at_the_same_moment_each_find_what_is_theirs(
+    node: EmulatedNode, short: Rules, until: Until
+) -> None:
+    size = share(node) * 2 // 3
+    names = ("one", "two", "three", "four")
+    starters = {name: Program(node, START_AND_TAKE, str(size)) for name in names}
+    clients = []
+    for name, program in starters.items():
+        assert program.line()["ready"]
+        clients.append(spec(node, name, program, starting=True))
+    holding: dict[str, Any] = {
+        "memory": (terms(node, *names),), "handing": "disjoint", "rules": short,
+    }  # fmt: skip
+    async with node.supervised(*clients, **holding):
+        await until(lambda: free(node) > 3 * share(node), "room for all of them")
+        for program in starters.values():
+            program.go()
+        for program in starters.values():
+            assert (await _line(program))["took"] == size
 
 
 async def test_ballast_goes_with_whoever_dies(

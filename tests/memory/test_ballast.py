@@ -234,9 +234,9 @@ def test_no_change_is_no_step() -> None:
     assert change(Held(3, 4), 52, SMALL) == Change()
 
 
-def test_pieces_of_64_mib_are_let_go_one_by_one_and_the_rest_is_exact() -> None:
-    assert change(Held(4, 0), 130 * MIB, Grain()) == Change(
-        release=(64 * MIB, 64 * MIB), take=(2 * MIB,)
+def test_pieces_of_256_mib_are_let_go_one_by_one_and_the_rest_is_exact() -> None:
+    assert change(Held(4, 0), 514 * MIB, Grain()) == Change(
+        release=(256 * MIB, 256 * MIB), take=(2 * MIB,)
     )
 
 

@@ -342,6 +342,11 @@ class Conductor:
             ]
             if any(self._goes_first(group) for group in closing):
                 continue
+            if self._is_outrun(into):
+                self.ensemble.abandon(into)
+                self._pending.remove(pending)
+                self._news = True
+                continue
             pending.weighed = pending.weighed or self._is_weighed(into, now)
             if not pending.weighed:
                 continue
@@ -351,6 +356,15 @@ class Conductor:
                 self._note(self.ensemble.opened(into, now))
                 self._look_soon(into, now)
                 self._pending.remove(pending)
+
+    def _is_outrun(self, into: str) -> bool:
+        """Programs start meanwhile, whom no gate keeps from taking memory: room is theirs first.
+
+        It had this turn because it was starting itself, and has its context by now.
+        """
+        if any(gate.starting for gate in self.groups[into].gates) or not self._weighs(into):
+            return False
+        return self.ensemble.gives_way(into)
 
     def _is_weighed(self, into: str, now: float) -> bool:
         if self.memory is None or not self._weighs(into):

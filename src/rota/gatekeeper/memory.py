@@ -146,6 +146,8 @@ class Memory:
             if _moving(turns, gpu):
                 continue
             stretch = _stretch(turns, gpu, None)
+            if _starts_beside(turns, stretch):
+                continue
             if self._is_due(known, terms, stretch, now):
                 self._submit(gpu, terms, stretch, now)
 
@@ -228,6 +230,16 @@ def _moving(turns: Turns, gpu: str) -> bool:
     if rota is not None and rota.coming is not None:
         return True
     return any(group.moving and turns.ensemble.has(name) for name, group in _on(turns, gpu))
+
+
+def _starts_beside(turns: Turns, stretch: Stretch) -> bool:
+    """Programs start, while somebody else's gates are still open, who gives way to them.
+
+    What is free then may be all of theirs, since the open one was starting itself a moment ago: it
+    is left as it is until that one is closed.
+    """
+    others = stretch.open_to - stretch.starting.keys()
+    return any(turns.ensemble.gives_way(client) for client in others)
 
 
 def _stretch(turns: Turns, gpu: str, into: str | None) -> Stretch:

@@ -216,12 +216,13 @@ def _bound(open_to: Sequence[Standing], needed: int) -> int:
     Nobody who can allocate may get beyond its limit. A restore gets just what it needs: it brings
     back what the client had, no limit cuts it, and its gate is closed when it is back. Several who
     start at once find what all of them are due: each makes its context and goes on, and which of
-    them comes first cannot be told before it has a gate.
+    them comes first cannot be told before it has a gate. So does one that starts while the one
+    that has just started is not closed yet.
     """
     rooms = [s.headroom for s in open_to if s.headroom is not None and not s.restoring]
     if any(standing.restoring for standing in open_to):
         rooms.append(needed)
-    elif rooms and all(standing.context and standing.limit is not None for standing in open_to):
+    elif any(standing.context for standing in open_to) and len(rooms) == len(open_to):
         return sum(rooms)
     return min(rooms, default=2**63)
 

@@ -76,6 +76,10 @@ class Ensemble:
         """A handover to this client is under way."""
         return client in self._on and any(rota.coming == client for rota in self._of(client))
 
+    def gives_way(self, client: str) -> bool:
+        """Somebody else is starting on a GPU of this client, and goes first where it is not."""
+        return any(rota.gives_way(client) for rota in self._of(client))
+
     def company(self, client: str) -> Company:
         """Who else is there: it tells how closely the client is to be watched."""
         company = Company.NONE

@@ -262,6 +262,10 @@ class Rota:
         why = self._why(holder, chosen, now)
         return Decision(chosen.client, why) if why else KEEP
 
+    def gives_way(self, client: str) -> bool:
+        """Somebody else there is starting, and goes first where this client is not."""
+        return any(self._goes_first(member) for member in self if member.client != client)
+
     def stands_until(self, now: float) -> float:
         """Until when `decide` and `strays` say the same again, unless something is told before.
 
@@ -357,8 +361,11 @@ class Rota:
 
         No gate holds a starting process back, so it goes first, if its client is within its share.
         """
-        within = member.virtual <= self._virtual + self.rules.grain / member.size
-        return not (member.starting and within), member.virtual, member.since, member.order
+        return not self._goes_first(member), member.virtual, member.since, member.order
+
+    def _goes_first(self, member: Member) -> bool:
+        """It has a starting process, and is within its share."""
+        return member.starting and member.virtual <= self._virtual + self.rules.grain / member.size
 
     def _forestalled(self, chosen: Member) -> bool:
         """A client that is still draining is due before this one: it has the GPU, and stays next."""
@@ -374,6 +381,8 @@ class Rota:
             return None
         if not holder.wanting:
             return Why.YIELDED
+        if self._goes_first(chosen):
+            return Why.PREEMPTED
         if not order.due(self.rules, holder, chosen):
             return None
         if holder.ran(now) >= order.slice_of(self.rules, holder, self):
