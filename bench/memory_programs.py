@@ -11,6 +11,7 @@ import json
 import os
 import random
 import select
+import struct
 import sys
 import time
 from collections.abc import Callable
@@ -132,6 +133,55 @@ def notebook(device: WorkDevice) -> None:
         say(wrong=wrong, pieces=len(pieces), seconds=back)
 
 
+def occupant(device: WorkDevice) -> None:
+    """As a notebook, for a lot of memory: filled by the GPU, and looked at in part.
+
+    Each piece holds a number of its own. Its first and last kilobytes and some between are compared.
+    """
+    order = asked()
+    count = int(order["bytes"]) // STEP
+    pieces: list[Any] = []
+    refused = 0
+    while len(pieces) < count:
+        piece = try_to_take(device, STEP)
+        if piece is None:
+            refused += 1
+            break
+        fill(device, piece, len(pieces))
+        pieces.append(piece)
+    say(filled=len(pieces) * STEP, refused=refused)
+    while True:
+        asked()
+        begun = time.monotonic()
+        device.launch(0.001)
+        device.synchronize()
+        back = time.monotonic() - begun
+        wrong = 0
+        for number, piece in enumerate(pieces if not isinstance(device, Context) else []):
+            wrong += not all(sample(piece, at) == number + 1 for at in range(0, STEP, STEP // 16))
+            wrong += sample(piece, STEP - 1024) != number + 1
+        say(wrong=wrong, pieces=len(pieces), seconds=back)
+
+
+def fill(device: WorkDevice, piece: Any, number: int) -> None:
+    """Every word of it is that number, plus one."""
+    if not isinstance(device, Context):
+        from rota.gpu.cuda import checked, load
+
+        checked("cuMemsetD32", load().cuMemsetD32(piece, number + 1, STEP // 4))
+
+
+def sample(piece: Any, at: int) -> int:
+    """The number that fills a kilobyte of it; 0 if there are several."""
+    from rota.gpu.cuda import checked, load
+
+    data = bytearray(1024)
+    address = ctypes.addressof(ctypes.c_char.from_buffer(data))
+    checked("cuMemcpyDtoH", load().cuMemcpyDtoH(address, int(piece) + at, 1024))
+    words = set(struct.unpack("256I", data))
+    return words.pop() if len(words) == 1 else 0
+
+
 def unfit(device: WorkDevice) -> None:
     """Hold what cannot be checkpointed.
 
@@ -176,6 +226,7 @@ PROGRAMS: dict[str, Callable[[WorkDevice], None]] = {
     "thrifty": thrifty,
     "notebook": notebook,
     "unfit": unfit,
+    "occupant": occupant,
 }
 
 
@@ -185,6 +236,9 @@ def main() -> None:
         asked()
         starter()
     else:
+        if "late" in sys.argv[2:]:  # whoever sees a start before its context is told now
+            say(begins=True)
+            asked()
         device = open_device()
         say(ready=True, pid=os.getpid(), product=device.product)
         PROGRAMS[kind](device)

@@ -14,13 +14,22 @@ from typing import Any, Literal
 
 from rota.agent.logs import Logger
 from rota.cluster.chosen import LABEL, Chosen, choose
-from rota.cluster.door import CONFIG_MAPS, NODES, PODS, Api, Object, View, labels_of
+from rota.cluster.door import (
+    CONFIG_MAPS,
+    NODES,
+    PODS,
+    Api,
+    ClusterError,
+    Object,
+    View,
+    labels_of,
+)
 from rota.cluster.events import SPREAD, Recorder, Ref
 from rota.cluster.follow import Follow, Sink, Timing
 from rota.cluster.labels import FeatureFile, NodeLabels
 from rota.cluster.pace import BURST, EVERY, Pace
 from rota.cluster.pods import PodFacts, Pods
-from rota.cluster.reasons import BAD_ANNOTATION, Reason
+from rota.cluster.reasons import BAD_ANNOTATION, EVICTED, Reason
 from rota.cluster.restart import WAIT, Restarter
 from rota.cluster.selector import Selector
 from rota.cluster.troubles import Troubles
@@ -152,6 +161,19 @@ class Citizen:
         """Write an Event soon."""
         if ref is not None:
             self.recorder.tell(ref, reason, message)
+
+    async def evict(self, client: str, why: str) -> None:
+        """Have the pod of a client ended, with an Event that says why.
+
+        Raises:
+            ClusterError: it is not known, may not be evicted, or not now.
+        """
+        pod = self.pod_of(client)
+        if pod is None:
+            raise ClusterError("no pod of that name is known here", where=client)
+        namespace, name, _ = client.split("/")
+        await self._api.evict(name, namespace, pod.uid)
+        self.tell(self.pods.ref(namespace, name), EVICTED, why)
 
     def checked(self) -> None:
         """An edit checks out: NVIDIA's plugin should read it."""

@@ -23,7 +23,7 @@ from rota.agent.observer import Observer
 from rota.agent.settings import Settings
 from rota.cluster.chosen import Chosen, NoConfig
 from rota.cluster.connect import connect
-from rota.cluster.door import Api
+from rota.cluster.door import Api, ClusterError
 from rota.cluster.features import Facts, labels
 from rota.cluster.machine import read_machine
 from rota.cluster.reasons import CONFIG_REFUSED, CONFIG_SERVED
@@ -32,7 +32,14 @@ from rota.config.load import ConfigError, Loaded, load_text
 from rota.gpu.health import Change
 
 if TYPE_CHECKING:
+    from rota.agent.offenders import End
     from rota.agent.order import Wish
+
+EVICT_AGAIN = 10.0
+"""Seconds until a pod that could not be evicted is tried again: a budget may allow it then."""
+
+LONGEST_END = 600
+"""Seconds that an evicted pod is taken to be ending, at most."""
 
 PATIENCE = 5.0
 """Seconds that a start waits for the API server before the last good config is served."""
@@ -260,7 +267,23 @@ class ClusterAgent(NodeAgent):
         if pod is None:
             return Wish()
         wish = pod.wish
-        return Wish(wish.weight, wish.priority, ending=pod.ending, memory=wish.memory)
+        return Wish(wish.weight, wish.priority, pod.ending, wish.memory, wish.pageable)
+
+    def _ender(self) -> End | None:
+        return self._evict
+
+    async def _evict(self, client: str) -> None:
+        """Evict the pod of the worst offender, and see it go; trying on where that may not be yet."""
+        why = "it used most beyond its limit while the GPU was nearly full (rota.memory.evict)"
+        try:
+            await self.citizen.evict(client, why)
+        except ClusterError:
+            await asyncio.sleep(EVICT_AGAIN)
+            raise
+        for _ in range(LONGEST_END):
+            if self.citizen.pod_of(client) is None:
+                return
+            await asyncio.sleep(1.0)
 
     async def _connect(self, stack: AsyncExitStack, hardware: Hardware) -> None:
         if not self._terms.beside:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import pwd
-from collections.abc import Mapping
+from collections.abc import AsyncIterator, Mapping
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
@@ -11,6 +11,7 @@ from rota.agent.config import Served
 from rota.agent.logs import Logger
 from rota.agent.settings import Settings
 from rota.clients.picture import LocalJob, ProcessKey
+from rota.errors import RotaError
 from rota.jobs.keeper import Keeper
 from rota.jobs.ledger import Pool
 from rota.memory.hints import caps
@@ -20,6 +21,7 @@ from rota.scheduling.terms import Priority
 if TYPE_CHECKING:
     from rota.agent.memory import Asked
     from rota.agent.order import Wish
+    from rota.agent.turns import Turns
 
 _KIND = "job/"
 """Before a job's id: the id of the client that it is."""
@@ -33,6 +35,30 @@ def client_of(job: str) -> str:
 def job_of(client: str) -> str:
     """The id of the job that a client is."""
     return client.removeprefix(_KIND)
+
+
+class JobPages:
+    """Pages local jobs out and in."""
+
+    def __init__(self, turns: Turns | None) -> None:
+        assert turns is not None
+        self._turns = turns
+
+    async def places(self) -> Mapping[str, Mapping[str, Any]]:
+        """Job → where its memory is, of those that are not simply on the GPU."""
+        try:
+            state = await self._turns.state()
+        except RotaError:
+            return {}
+        return {job_of(client): where for client, where in state.get("paging", {}).items()}
+
+    async def page(self, job: str, *, out: bool) -> AsyncIterator[dict[str, Any]]:
+        """Bring a job to host memory, or back; how it goes on. RotaError if it cannot be."""
+        async for step in self._turns.page(client_of(job), out=out):
+            yield {
+                "place": step.place, "bytes": step.size, "seconds": step.seconds,
+                "short": step.short, "done": step.done,
+            }  # fmt: skip
 
 
 def local_jobs(keeper: Keeper) -> tuple[LocalJob, ...]:

@@ -195,7 +195,9 @@ class LocalAgent(Agent):
 
     async def _until_stopped(self, hardware: Hardware) -> None:
         assert self._keeper is not None
-        self._server = ControlServer(self._keeper, self._about, self._log)
+        self._server = ControlServer(
+            self._keeper, self._about, self._log, jobs.JobPages(self._turns)
+        )
         path = self._settings.run_dir / SOCKET
         await self._server.start(path, self._terms.access)
         self._log.info("serving local jobs", socket=str(path))

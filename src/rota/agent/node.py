@@ -23,6 +23,7 @@ from rota.gpu.health import Change
 from rota.jobs.folder import LOCK
 
 if TYPE_CHECKING:
+    from rota.agent.offenders import End
     from rota.agent.order import Wish
     from rota.agent.turns import Turns
     from rota.kubelet.manager import PluginManager
@@ -129,7 +130,12 @@ class NodeAgent(Agent):
             lister=lambda: list_pods(self._settings.pod_resources),
             wishes=self._wish,
             spawn=not self._settings.gatekeeper_elsewhere,
+            end=self._ender(),
         )
+
+    def _ender(self) -> End | None:
+        """What ends a client that is over its limit on a full GPU; nobody can here."""
+        return None
 
     def _wish(self, client: str) -> Wish:
         """What a client was given besides its replicas: nothing that this agent could know."""

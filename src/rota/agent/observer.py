@@ -1,13 +1,14 @@
 """Looks now and then who is on the GPUs, and writes Events on pods about what they must know.
 
 Told is what begins: a pod that has begun to use a GPU without holding a replica of it, a client
-that has begun to run ungated, to use more memory than it may, or to get less than it asked for. What lasts is not told again.
+that has begun to run ungated, to use more memory than it may, or to get less than it asked for, one
+that went to host memory, waits there or came back. What lasts is not told again.
 """
 
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from typing import Any
 
 from rota.agent.citizen import Citizen
@@ -15,7 +16,17 @@ from rota.agent.logs import Logger
 from rota.agent.turns import Turns
 from rota.clients.picture import Unmanaged
 from rota.cluster.events import Ref
-from rota.cluster.reasons import LESS_MEMORY, OVER_LIMIT, UNGATED, UNMANAGED, Reason
+from rota.cluster.reasons import (
+    LESS_MEMORY,
+    LOST,
+    OVER_LIMIT,
+    PAGED_IN,
+    PAGED_OUT,
+    UNGATED,
+    UNMANAGED,
+    WAITS_FOR_MEMORY,
+    Reason,
+)
 from rota.errors import RotaError
 from rota.memory.sizes import shown
 
@@ -33,6 +44,9 @@ class Observer:
         self._ungated: dict[str, str] = {}
         self._over: dict[str, str] = {}
         self._less: dict[str, str] = {}
+        self._out: dict[str, str] = {}
+        self._waits: dict[str, str] = {}
+        self._lost: dict[str, str] = {}
         self._strangers: frozenset[tuple[str, str, str]] = frozenset()
 
     @property
@@ -78,6 +92,21 @@ class Observer:
         self._over = self._tell_new(OVER_LIMIT, self._over, over_in(state))
         self._less = self._tell_new(LESS_MEMORY, self._less, less_in(state, self._asked))
 
+        self._look_at_pages(state)
+
+    def _look_at_pages(self, state: Mapping[str, Any]) -> None:
+        """Who went to host memory and came back, who waits there, and whom the driver lost."""
+        moving = {client: self._out[client] for client, _ in _places(state, "entering")
+                  if client in self._out}  # fmt: skip
+        lost = {client: where["error"] for client, where in _places(state, "lost")}
+        out = self._tell_new(PAGED_OUT, self._out, paged_out_in(state)) | moving
+        here = state.get("clients", {}).keys() - out.keys() - lost.keys()
+        back = {client: self._out[client] for client in self._out if client in here}
+        self._tell_new(PAGED_IN, {}, dict.fromkeys(back, "has its memory back on the GPU"))
+        self._waits = self._tell_new(WAITS_FOR_MEMORY, self._waits, short_in(state))
+        self._lost = self._tell_new(LOST, self._lost, lost)
+        self._out = out
+
     def _asked(self, client: str) -> int | None:
         pod = self._citizen.pod_of(client)
         return pod.wish.memory if pod else None
@@ -115,6 +144,29 @@ def over_in(state: Mapping[str, Any]) -> dict[str, str]:
                 f"{shown(row['over'])} more than its limit of {shown(row['limit'])}"
             )
     return found
+
+
+def paged_out_in(state: Mapping[str, Any]) -> dict[str, str]:
+    """Client → how much of it is in host memory, of those that are out."""
+    return {
+        client: f"is idle: {shown(where['bytes'])} of its GPU memory are in host memory"
+        for client, where in _places(state, "out", "held")
+    }
+
+
+def short_in(state: Mapping[str, Any]) -> dict[str, str]:
+    """Client → what it waits for, of those that are out, want the GPU, and find no room."""
+    return {
+        client: f"wants the GPU and waits for {shown(where['short'])} of its memory: others work there"
+        for client, where in _places(state, "out")
+        if where["wants"] and where["short"] and not where["paused"]
+    }
+
+
+def _places(state: Mapping[str, Any], *places: str) -> Iterator[tuple[str, Mapping[str, Any]]]:
+    for client, where in state.get("paging", {}).items():
+        if where["place"] in places:
+            yield client, where
 
 
 def less_in(state: Mapping[str, Any], asked: Callable[[str], int | None]) -> dict[str, str]:

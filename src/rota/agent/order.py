@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 
 from rota.clients.picture import ClientOnGpu, Picture, ProcessKey, Unmanaged
-from rota.config.schema import Turns
+from rota.config.schema import Paging, Turns
 from rota.gatekeeper.journal import Process
-from rota.gatekeeper.messages import ClientSpec, Node, Settings
-from rota.gpu.capability import Rights, own_rights, why_no_turns
+from rota.gatekeeper.messages import ClientSpec, Node, PagingSettings, Settings
+from rota.gpu.capability import Rights, own_rights, why_no_paging, why_no_turns
 from rota.memory.terms import GpuTerms
 from rota.model import Inventory
 from rota.scheduling.terms import Priority, Rules, Share
@@ -30,12 +30,14 @@ class Wish:
         priority: its class.
         ending: it is being ended: its gates are opened at once, and stay open.
         memory: bytes of its own on each of its GPUs; None: its share.
+        pageable: it may be paged out while it is idle.
     """
 
     weight: float = 1.0
     priority: Priority = Priority.STANDARD
     ending: bool = False
     memory: int | None = None
+    pageable: bool = True
 
 
 Wishes = Callable[[str], Wish]
@@ -79,12 +81,41 @@ def node_of(picture: Picture, order: Order, wishes: Wishes) -> Node:
     return Node(Settings(mode=order.settings.mode, rules=rules), tuple(specs))
 
 
-def with_memory(node: Node, terms: tuple[GpuTerms, ...]) -> Node:
-    """The same node with its memory. Where limits are held, turns never overlap. Pure."""
-    settings = node.settings
-    if any(each.hard and each.limited for each in terms):
+def with_memory(
+    node: Node, terms: tuple[GpuTerms, ...], paging: PagingSettings | None = None
+) -> Node:
+    """The same node with its memory. Where limits or room are held, turns never overlap. Pure."""
+    settings, paging = node.settings, paging or PagingSettings()
+    held = any(each.hard and each.limited for each in terms)
+    if held or (paging.enabled and terms):
         settings = replace(settings, handing="disjoint")
-    return replace(node, settings=settings, memory=terms)
+    return replace(node, settings=settings, memory=terms, paging=paging)
+
+
+def paging_of(
+    settings: Paging, inventory: Inventory, shared: Collection[str], rights: Rights | None = None
+) -> PagingSettings:
+    """What the config and the hardware say about paging.
+
+    Args:
+        settings: the key `rota.paging`.
+        inventory: the node's GPUs.
+        shared: the GPUs whose memory is looked after.
+        rights: of the process that would page; read now where None.
+    """
+    judged = None if inventory.emulated else rights or own_rights()
+    off: dict[str, str] = {}
+    for gpu in inventory.gpus:
+        why = why_no_paging(gpu, inventory.driver_version, judged)
+        if why or gpu.uuid not in shared:
+            off[gpu.uuid] = why or "its GPU is not shared, so nobody needs its memory"
+    return PagingSettings(
+        settings.enabled,
+        settings.idle_after,
+        settings.host_memory_bytes,
+        settings.host_memory_part,
+        off,
+    )
 
 
 def _by_client(picture: Picture) -> Iterable[tuple[str, Sequence[ClientOnGpu]]]:
@@ -101,7 +132,8 @@ def _client(id_: str, parts: Sequence[ClientOnGpu], order: Order, wish: Wish) ->
     keys = coming.union(*(part.processes for part in parts))
     share = {p.gpu: Share(len(p.replicas), wish.weight, wish.priority) for p in parts}
     why = _why(keys, share, order)
-    return ClientSpec(id_, share, _processes(keys), _processes(coming), wish.ending, why)
+    starting = _processes(coming)
+    return ClientSpec(id_, share, _processes(keys), starting, wish.ending, why, wish.pageable)
 
 
 def _strangers(unmanaged: Iterable[Unmanaged], order: Order) -> list[ClientSpec]:

@@ -293,7 +293,7 @@ class Agent(ABC):
         await self._serve(served)
         if self._turns:
             said = served.config.rota
-            self._turns.configure(said.turns, said.memory, served.plan.resources)
+            self._turns.configure(said.turns, said.memory, served.plan.resources, said.paging)
         self._served, self._refused_now = served, ""
         self._generation += 1
         names = {resource.name: len(resource.replicas) for resource in served.plan.resources}

@@ -7,20 +7,24 @@ whole node goes out, each time it changed. Nothing here decides whose turn it is
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import AsyncIterator, Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
 from rota.agent.logs import Logger
 from rota.agent.memory import Asked, Cut, Ledger, admit, context_bytes, cut_of
 from rota.agent.offenders import End, Offenders
-from rota.agent.order import Order, Wish, Wishes, node_of, reasons, with_memory
+from rota.agent.order import Order, Wish, Wishes, node_of, paging_of, reasons, with_memory
+from rota.agent.pages import Pages, Step
 from rota.clients.picture import LocalJob, Picture
 from rota.clients.sightings import Place, Sightings
 from rota.clients.starters import DeviceFiles
 from rota.clients.watch import ClientWatch, Lister
 from rota.config.schema import Memory as MemorySettings
+from rota.config.schema import Paging
 from rota.config.schema import Turns as TurnSettings
+from rota.gatekeeper.messages import PagingSettings
+from rota.gatekeeper.paged import PagedJournal
 from rota.gatekeeper.supervisor import Supervisor
 from rota.gpu.doors import InventoryDoor
 from rota.model import Inventory, Resource
@@ -62,7 +66,9 @@ class Turns:
         self._inventory = inventory
         self._cut = Cut()
         self._ledger = Ledger()
+        self._paging = PagingSettings()
         self._offenders = Offenders(self.state, log, end)
+        self._pages = Pages(self.state, log)
         gpus = [gpu.uuid for gpu in inventory.gpus]
         self._log = log
         self._wishes = wishes
@@ -71,7 +77,8 @@ class Turns:
         files = DeviceFiles.of(inventory.gpus)
         if emulated:
             files = DeviceFiles.emulated(emulated, inventory.gpus)
-        sightings = Sightings(door, gpus, place, files=files)
+        paged = PagedJournal(run_dir).pids
+        sightings = Sightings(door, gpus, place, files=files, paged=paged)
         self._watch = ClientWatch(
             sightings, self._changed, log, lister=lister, jobs=jobs, hurry=lambda: self._cut.holds
         )
@@ -121,8 +128,9 @@ class Turns:
         settings: TurnSettings,
         memory: MemorySettings | None = None,
         resources: Sequence[Resource] = (),
+        paging: Paging | None = None,
     ) -> None:
-        """Quantum, mode and the like, and how memory is cut, from now on."""
+        """Quantum, mode and the like, how memory is cut, and who is paged out, from now on."""
         self._order = Order(settings, self._order.reasons)
         gated = [gpu for gpu, why in self._order.reasons.items() if not why]
         if settings.mode == "driver":
@@ -134,6 +142,8 @@ class Turns:
             gated,
             context_bytes(self._inventory),
         )
+        self._paging = paging_of(paging or Paging(), self._inventory, self._cut.totals)
+        self._pages.wanted = self._paging.enabled
         self._offenders.evict = bool(memory and memory.evict)
         self._offenders.looks = bool(self._cut.totals)
         self._offenders.context = self._cut.context
@@ -164,12 +174,23 @@ class Turns:
         """The gatekeeper's state. NoGatekeeper if there is none."""
         return await self._supervisor.state()
 
+    async def page(self, client: str, *, out: bool) -> AsyncIterator[Step]:
+        """Bring a client to host memory, or back, by hand; the steps until it is there.
+
+        Raises:
+            RotaError: it cannot be, and why.
+        """
+        await self._supervisor.page(client, out=out)
+        async for step in self._pages.follow(client, out=out):
+            yield step
+
     async def run(self) -> None:
         """Until cancelled; then every gate is open, and a gatekeeper of ours has ended."""
         async with asyncio.TaskGroup() as group:
             group.create_task(self._supervisor.run())
             group.create_task(self._watch.run())
             group.create_task(self._offenders.run())
+            group.create_task(self._pages.run())
 
     def _changed(self, picture: Picture) -> None:
         known = {one.client for one in self._watch.picture.clients if one.processes}
@@ -182,4 +203,4 @@ class Turns:
     def _tell(self, picture: Picture) -> None:
         node = node_of(picture, self._order, self._wishes)
         terms = self._ledger.terms(self._cut, picture, lambda id_: self._wishes(id_).memory)
-        self._supervisor.tell(with_memory(node, terms))
+        self._supervisor.tell(with_memory(node, terms, self._paging))

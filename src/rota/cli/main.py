@@ -28,6 +28,8 @@ COMMANDS: Mapping[str, str] = {
     "trace": "Record the turns of the next seconds for Perfetto, or draw them.",
     "run": "Run a command on a share of a GPU, in line if there is no room.",
     "ps": "List the local jobs: what they hold, and who waits.",
+    "pause": "Bring a local job's GPU memory to host memory.",
+    "resume": "Bring a paused job back to the GPU.",
     "stop": "End a local job.",
     "bench": "Measure turns beside the driver's own slicing, on this machine.",
     "completion": "Print what makes a shell complete rota's commands.",

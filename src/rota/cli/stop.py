@@ -12,7 +12,7 @@ from rota.cli.local_options import Duration
 from rota.errors import RotaError
 
 
-def _own_jobs(ctx: click.Context, _: click.Parameter, begun: str) -> list[CompletionItem]:
+def own_jobs(ctx: click.Context, _: click.Parameter, begun: str) -> list[CompletionItem]:
     """What a shell offers: ids of the jobs that this user may end."""
     try:
         with agent_of(ctx.params.get("run_dir")) as link:
@@ -28,7 +28,7 @@ def _own_jobs(ctx: click.Context, _: click.Parameter, begun: str) -> list[Comple
 @click.option("--grace", type=Duration(), default=10.0, metavar="DURATION",
               help="How long it may take to end by itself.  [default: 10s]")  # fmt: skip
 @run_dir_option
-@click.argument("job", shell_complete=_own_jobs)
+@click.argument("job", shell_complete=own_jobs)
 def command(job: str, grace: float, run_dir: Path | None) -> None:
     """End a local job, by its id or its name.
 

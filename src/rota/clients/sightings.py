@@ -7,7 +7,7 @@ moment after it, and later now and then.
 
 from __future__ import annotations
 
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -85,6 +85,8 @@ class Sightings:
         place: the node's kubelet.
         processes: reads /proc.
         files: of the GPUs; without them no starting process is found.
+        paged: GPU → the processes whose memory is not there but in host memory: the driver does not
+            list them.
     """
 
     def __init__(
@@ -94,8 +96,10 @@ class Sightings:
         place: Place,
         processes: Processes | None = None,
         files: DeviceFiles | None = None,
+        paged: Callable[[str], Iterable[int]] = lambda _: (),
     ) -> None:
         self._door = door
+        self._paged = paged
         self._place = place
         self._processes = processes or Processes()
         self._starters = Starters(files or DeviceFiles(), self._processes)
@@ -152,7 +156,8 @@ class Sightings:
         silent = {}
         for gpu in self._pids:
             try:
-                self._pids[gpu] = tuple(one.pid for one in self._door.processes(gpu))
+                listed = [one.pid for one in self._door.processes(gpu)]
+                self._pids[gpu] = tuple(dict.fromkeys([*listed, *self._paged(gpu)]))
             except GpuError as error:
                 silent[gpu] = str(error)
         return silent

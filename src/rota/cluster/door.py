@@ -91,6 +91,8 @@ PODS = Kind("pods", "Pod")
 NODES = Kind("nodes", "Node")
 CONFIG_MAPS = Kind("configmaps", "ConfigMap")
 EVENTS = Kind("events", "Event")
+EVICTIONS = Kind("pods/eviction", "Eviction")
+"""Made of a pod: `pods/<name>/eviction`."""
 LEASES = Kind("leases", "Lease", "coordination.k8s.io")
 
 
@@ -168,6 +170,10 @@ class Api(Protocol):
 
     async def delete(self, kind: Kind, name: str, namespace: str = "", uid: str = "") -> None:
         """Delete an object; with `uid`, only if it is still that one."""
+        ...
+
+    async def evict(self, name: str, namespace: str, uid: str = "") -> None:
+        """Have a pod ended with its grace; Away while a disruption budget does not allow it."""
         ...
 
     async def close(self) -> None:

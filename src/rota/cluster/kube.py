@@ -21,6 +21,8 @@ from lightkube.core.exceptions import ConfigError
 
 from rota import __version__
 from rota.cluster.door import (
+    EVICTIONS,
+    PODS,
     Away,
     Change,
     ClusterError,
@@ -147,6 +149,17 @@ class KubeApi:
         """Delete an object."""
         body = {"preconditions": {"uid": uid}} if uid else None
         await self._ask("DELETE", kind.path(namespace, name), body=body)
+
+    async def evict(self, name: str, namespace: str, uid: str = "") -> None:
+        """Have a pod ended with its grace. Errors as the door's."""
+        body: dict[str, Any] = {
+            "apiVersion": "policy/v1",
+            "kind": EVICTIONS.kind,
+            "metadata": {"name": name, "namespace": namespace},
+        }
+        if uid:
+            body["deleteOptions"] = {"preconditions": {"uid": uid}}
+        await self._ask("POST", f"{PODS.path(namespace, name)}/eviction", body=body)
 
     async def close(self) -> None:
         """Hang up."""

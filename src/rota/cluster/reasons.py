@@ -41,6 +41,24 @@ LESS_MEMORY = Reason(
     "LessMemory", "pod", "its limit is less than `rota.dev/memory` asks for: others came before"
 )
 UNMANAGED = Reason("UnmanagedGpuUse", "pod", "it uses a GPU without holding a replica of it")
+PAGED_OUT = Reason(
+    "PagedOut", "pod", "it was idle, and its GPU memory is in host memory: somebody else needs it",
+    warning=False,
+)  # fmt: skip
+PAGED_IN = Reason(
+    "PagedIn", "pod", "its GPU memory is back on the GPU, and it goes on", warning=False
+)
+WAITS_FOR_MEMORY = Reason(
+    "WaitsForGpuMemory", "pod", "it wants the GPU, is paged out, and nobody is idle to make room"
+)
+LOST = Reason(
+    "LostByDriver", "pod", "the driver lost it on its way to or from host memory: it cannot go on",
+    quiet=0.0, urgent=True,
+)  # fmt: skip
+EVICTED = Reason(
+    "EvictedForGpuMemory", "pod", "it was furthest over its limit, and the GPU was nearly full",
+    quiet=0.0, urgent=True,
+)  # fmt: skip
 PLUGIN_RESTARTED = Reason(
     "PluginRestarted", "node", "NVIDIA's plugin was restarted to read an edit that checks out",
     warning=False, quiet=0.0, urgent=True,
@@ -58,6 +76,11 @@ ALL = (
     OVER_LIMIT,
     LESS_MEMORY,
     UNMANAGED,
+    PAGED_OUT,
+    PAGED_IN,
+    WAITS_FOR_MEMORY,
+    LOST,
+    EVICTED,
     PLUGIN_RESTARTED,
     PLUGIN_NOT_BACK,
 )

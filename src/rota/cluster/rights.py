@@ -10,7 +10,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Literal, TypeAlias
 
-from rota.cluster.door import CONFIG_MAPS, EVENTS, LEASES, NODES, PODS, Kind
+from rota.cluster.door import CONFIG_MAPS, EVENTS, EVICTIONS, LEASES, NODES, PODS, Kind
 
 Names: TypeAlias = Mapping[Kind, tuple[str, ...]]
 
@@ -32,7 +32,8 @@ class Right:
         optional: the agent serves without it.
         names: only these objects; empty for all. RBAC cannot say "its own node", which is why
             those on nodes and pods are for all of them.
-        mode: `beside` where it is used only beside NVIDIA's plugin.
+        mode: `beside` where it is used only beside NVIDIA's plugin, `evict` only where the config
+            says `rota.memory.evict`.
     """
 
     kind: Kind
@@ -41,7 +42,7 @@ class Right:
     what: str
     optional: bool = True
     names: tuple[str, ...] = ()
-    mode: Literal["", "beside"] = ""
+    mode: Literal["", "beside", "evict"] = ""
 
 
 RIGHTS = (
@@ -54,6 +55,10 @@ RIGHTS = (
     Right(PODS, ("list", "watch"), "cluster", "this node's pods: annotations, and who is deleted"),
     Right(EVENTS, ("create", "patch"), "cluster", "Events on pods, on the node and the ConfigMap"),
     Right(
+        EVICTIONS, ("create",), "cluster", "eviction of the pod that is furthest over its limit, "
+        "before the GPU is full", mode="evict",
+    ),
+    Right(
         PODS, ("get", "delete"), "plugin", "restart of NVIDIA's plugin after an edit", mode="beside"
     ),
     Right(LEASES, ("create",), "plugin", "restart of one node at a time", mode="beside"),
@@ -64,9 +69,10 @@ RIGHTS = (
 )  # fmt: skip
 
 
-def used(*, beside: bool = False) -> tuple[Right, ...]:
-    """The rights of an agent that serves alone, or beside NVIDIA's plugin."""
-    return tuple(right for right in RIGHTS if beside or not right.mode)
+def used(*, beside: bool = False, evict: bool = False) -> tuple[Right, ...]:
+    """The rights of an agent that serves alone, or beside NVIDIA's plugin, and may evict or not."""
+    modes = {"", *(["beside"] if beside else []), *(["evict"] if evict else [])}
+    return tuple(right for right in RIGHTS if right.mode in modes)
 
 
 def manifests(
@@ -76,6 +82,7 @@ def manifests(
     config_namespace: str = "",
     config_name: str = "",
     plugin_namespace: str = "",
+    evict: bool = False,
 ) -> list[dict[str, Any]]:
     """A ClusterRole, the Roles, and their bindings for a service account.
 
@@ -85,8 +92,9 @@ def manifests(
         config_namespace: the ConfigMap's namespace; the account's own where empty.
         config_name: the ConfigMap; empty for all of that namespace.
         plugin_namespace: of NVIDIA's plugin; empty where the agent does not run beside it.
+        evict: some config says `rota.memory.evict`.
     """
-    rights = used(beside=bool(plugin_namespace))
+    rights = used(beside=bool(plugin_namespace), evict=evict)
     places = {"config": config_namespace or namespace, "plugin": plugin_namespace}
     names: Names = {CONFIG_MAPS: (config_name,)} if config_name else {}
     made = [_role("ClusterRole", account, "", _rules(rights, "cluster", names))]

@@ -180,6 +180,7 @@ def _client(
         gate_failures_total=standing.failures,
         memory_bytes=sum(one.memory_bytes for one in processes),
         memory_limit_bytes=standing.limit,
+        paged_out_bytes=standing.paged,
         power_watts=_power(reading.vitals.power_watts, utilization, busy),
     )
 
@@ -198,6 +199,8 @@ def _state(holder: Holder, standing: Standing, facts: Facts) -> tuple[State, str
     why = standing.ungated or facts.off.get(holder.gpu, "")
     if why:
         return State.UNGATED, why
+    if standing.paged:
+        return State.PAGED, ""
     if standing.wants:
         return (State.TURN if standing.open else State.WAITS), ""
     return State.IDLE, ""

@@ -26,6 +26,7 @@ class Standing:
         opening, closing: calls of its gates.
         failures: how often they failed.
         limit: the most memory it may use; None for no limit.
+        paged: bytes of its memory that are in host memory, or on their way.
     """
 
     known: bool = False
@@ -40,6 +41,7 @@ class Standing:
     closing: Times = field(default_factory=Times)
     failures: int = 0
     limit: int | None = None
+    paged: int = 0
 
 
 class GateState:
@@ -103,7 +105,14 @@ class GateState:
             closing=Times(*calls.get("close", ())),
             failures=int(calls.get("failures", 0)),
             limit=self._limit(client, gpu),
+            paged=self._paged(client, gpu),
         )
+
+    def _paged(self, client: str, gpu: str) -> int:
+        where = self._state.get("paging", {}).get(client, {})
+        if where.get("place") in (None, "resident", "lost"):
+            return 0
+        return int(where.get("memory", {}).get(gpu, 0))
 
     def _limit(self, client: str, gpu: str) -> int | None:
         table = self._state.get("memory", {}).get(gpu, {}).get("clients", {})

@@ -10,9 +10,9 @@ import queue
 import threading
 import time
 from collections import defaultdict
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from contextlib import suppress
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 from rota.errors import GpuError
 from rota.gpu.doors import BallastDoor, InventoryDoor
@@ -42,6 +42,7 @@ class Stand:
         reading: the seconds that reading the GPU took.
         seconds: what letting go and taking took.
         trouble: why it is not as it should be; empty where it is.
+        processes: pid → bytes, of all that were there.
     """
 
     stretch: Stretch
@@ -53,6 +54,7 @@ class Stand:
     reading: float = 0.0
     seconds: float = 0.0
     trouble: str = ""
+    processes: Mapping[int, int] = field(default_factory=dict)
 
 
 class Job:
@@ -82,6 +84,11 @@ class Hold:
     """
 
     def __init__(self, gpu: str, doors: OpenDoors, wake: Callable[[], None]) -> None:
+        self._begin(gpu, doors, wake)
+        self._thread = threading.Thread(target=self._run, name="ballast", daemon=True)
+        self._thread.start()
+
+    def _begin(self, gpu: str, doors: OpenDoors, wake: Callable[[], None]) -> None:
         self._gpu, self._open_doors, self._wake = gpu, doors, wake
         self._jobs: queue.SimpleQueue[Job | None] = queue.SimpleQueue()
         self._doors: tuple[BallastDoor, InventoryDoor] | None = None
@@ -90,8 +97,6 @@ class Hold:
         self._system: int | None = None
         self._listed: dict[int, int] = {}
         self._left: tuple[int, dict[int, str]] | None = None
-        self._thread = threading.Thread(target=self._run, name="ballast", daemon=True)
-        self._thread.start()
 
     def submit(self, job: Job) -> Job:
         """Have it done after all that was asked before."""
@@ -154,8 +159,9 @@ class Hold:
         self._left = (where.free, dict(stretch.owners)) if is_sound else None
         trouble = f"{lacking} bytes could not be held: somebody took them" if lacking else ""
         return Stand(
-            stretch, at, found.shares, where, found.plan, self._held, read, seconds, trouble
-        )
+            stretch, at, found.shares, where, found.plan, self._held, read, seconds, trouble,
+            reading.processes,
+        )  # fmt: skip
 
     def _read(self, stretch: Stretch, quiet: bool) -> tuple[Reading, bool]:
         """The GPU, and whether all of the reading is of one moment.

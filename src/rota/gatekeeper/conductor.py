@@ -16,6 +16,7 @@ from rota.gatekeeper.journal import Journal, JournalError, Process
 from rota.gatekeeper.lanes import Lanes
 from rota.gatekeeper.memory import Memory
 from rota.gatekeeper.messages import Node, Settings
+from rota.gatekeeper.paging import Arrival, Paging
 from rota.gatekeeper.watch import WATCHED, Watch
 from rota.scheduling.ensemble import Ensemble, Handover
 from rota.scheduling.log import Turn, TurnLog
@@ -42,11 +43,13 @@ class Pending:
         into: whose turn it becomes.
         out: whose gates are closed for it.
         weighed: the memory is held that this turn must not take.
+        back: it is being brought back from host memory for this turn.
     """
 
     into: str | None
     out: set[str]
     weighed: bool = False
+    back: bool = False
 
 
 class Conductor:
@@ -57,14 +60,21 @@ class Conductor:
         settings: as the agent told them last.
         off: why no gate is closed now; empty while turns are on.
         memory: what holds memory for those who have not the turn; None: nobody does.
+        paging: what pages clients out and in; None: nobody does.
     """
 
     def __init__(
-        self, journal: Journal, lanes: Lanes, demand: MakeDemand, memory: Memory | None = None
+        self,
+        journal: Journal,
+        lanes: Lanes,
+        demand: MakeDemand,
+        memory: Memory | None = None,
+        paging: Paging | None = None,
     ) -> None:
         self.log = TurnLog()
         self.memory = memory
-        self.settings = Settings()
+        self.paging = paging
+        self._told = self.settings = Settings()
         self.off = ""
         self.groups: dict[str, Group] = {}
         self.ensemble = Ensemble(self.settings.rules)
@@ -87,13 +97,13 @@ class Conductor:
 
     def tell(self, node: Node, now: float, without: Collection[Process] = ()) -> None:
         """Take over what the agent says of the node; gates in `without` are not ours yet."""
-        self.settings, rules = node.settings, node.settings.rules
-        if node.settings.handing == "disjoint":  # then nobody works beside the holder
-            rules = replace(rules, burst=0.0)
-        self.ensemble.set_rules(rules)
+        self._told = node.settings
+        self._set_rules()
         self._changed, self._still = True, False
         if self.memory:
             self.memory.tell(node.memory)
+        if self.paging:
+            self.paging.tell(node.paging)
         told = {spec.id: spec for spec in node.clients}
         for client in [client for client in self.groups if client not in told]:
             self._remove(client, now)
@@ -107,6 +117,16 @@ class Conductor:
             if client in self.ensemble.clients:
                 self.ensemble.set_shares(client, spec.shares, now)
 
+    def _set_rules(self) -> None:
+        """As they were told; but nobody works beside another while somebody may be paged in."""
+        self.settings = self._told
+        if self.paging and self.paging.crosses:
+            self.settings = replace(self._told, handing="disjoint")
+        rules = self.settings.rules
+        if self.settings.handing == "disjoint":  # then nobody works beside the holder
+            rules = replace(rules, burst=0.0)
+        self.ensemble.set_rules(rules)
+
     def turn_off(self, why: str, now: float) -> None:
         """Open every gate, and close none until `turn_on`."""
         self.off, self._still = why, False
@@ -116,7 +136,12 @@ class Conductor:
         if self.memory:
             self.memory.release()
         for group in self.groups.values():
-            group.open(now)
+            if not self._must_stay(group):
+                group.open(now)
+
+    def _must_stay(self, group: Group) -> bool:
+        """Somebody is on its way back to a GPU of it, and its room must not be taken."""
+        return self.paging is not None and self.paging.is_entering(group.spec.shares)
 
     def turn_on(self, now: float) -> None:
         """Close gates again, as the turns want it."""
@@ -124,13 +149,17 @@ class Conductor:
         self._news, self._still = True, False
         if self.ensemble.paused:
             self.ensemble.resume(now)
+            for client in self.ensemble.clients:
+                if self.groups[client].shut:
+                    self._note(self.ensemble.closed(client, now))
 
     @property
     def all_open(self) -> bool:
         """No gate is closed, none is being opened; stopped programs cannot be helped."""
         gates = [gate for group in self.groups.values() for gate in group]
         gates += self._leaving.values()
-        return not any((gate.closed or gate.calling) and not gate.stopped for gate in gates)
+        busy = (gate for gate in gates if (gate.closed or gate.calling) and not gate.paged)
+        return all(gate.stopped for gate in busy)
 
     # What there is to do now
 
@@ -159,6 +188,7 @@ class Conductor:
                 self._progress(now)
                 self._steer(now)
             self._look(now)
+            self._mind_paging(now)
             if self._news or now >= self._decide_at:
                 self._decide(now)
             self._mind_memory(now)
@@ -176,10 +206,21 @@ class Conductor:
             if rota.rules.quantum != quantum:
                 rota.rules = replace(rota.rules, quantum=quantum)
 
+    def _mind_paging(self, now: float) -> None:
+        """See to who is, or is to be, in host memory."""
+        if self.paging is None:
+            return
+        before, crossed = self.ensemble.away, self.paging.crosses
+        self.paging.step(self, now)
+        if self.paging.crosses is not crossed:
+            self._set_rules()
+        self._news = self._news or self.ensemble.away != before
+
     def _is_still(self) -> bool:
         """Nothing is under way: until something happens, there is nothing to do but to look."""
         under_way = self._pending or self._leaving or self._changed or self._broken
-        return not (under_way or any(not group.steady for group in self.groups.values()))
+        hurried = self.paging is not None and self.paging.hurried
+        return not (under_way or hurried or any(not group.steady for group in self.groups.values()))
 
     def _decide(self, now: float) -> None:
         """Hand over where that is due: when something has happened, or the holder's slice ends."""
@@ -204,6 +245,10 @@ class Conductor:
 
     def _switch(self, now: float) -> None:
         """Turns go on or off as mode and journal allow."""
+        if self.ensemble.paused:  # those that had to stay closed while somebody came back
+            for group in self.groups.values():
+                if group.shut and not self._must_stay(group):
+                    group.open(now)
         if self._broken and now >= self._broken_until:
             self._broken = ""
             if self.off and self.settings.mode == "exclusive":
@@ -221,6 +266,8 @@ class Conductor:
                 self._leave(client, now, Why.FAILED if group.ungated else Why.EXITED)
             elif not there and len(group) and not stays_open:
                 self.ensemble.join(client, group.spec.shares, now)
+                if group.shut:
+                    self._note(self.ensemble.closed(client, now))
         self._changed = False
 
     def _look(self, now: float) -> None:
@@ -266,6 +313,8 @@ class Conductor:
                 gate.probe_start(now)
 
     def _tell(self, client: str, wants: bool | None, now: float) -> None:
+        if self.paging:
+            wants = self.paging.sees(client, wants, now)
         if wants is None:
             return
         if self._wanting.get(client) is not wants:
@@ -302,9 +351,16 @@ class Conductor:
                 self._look_soon(client, now)
                 if group.state is State.CLOSED:
                     self._note(self.ensemble.closed(client, now, group.took))
+        self._open_the_leaving(now)
+
+    def _open_the_leaving(self, now: float) -> None:
+        """Open the gates of processes that are nobody's any more, and let go of them."""
         for gate in list(self._leaving.values()):
             gate.steer(now, closed=False, timeout=0)
-            if not gate.closed and not gate.calling:
+            if gate.paged and not gate.calling:  # it is noted, and ours when it is named again
+                del self._leaving[gate.process]
+                gate.demand.close()
+            elif not gate.closed and not gate.calling:
                 del self._leaving[gate.process]
                 gate.forget()
 
@@ -326,7 +382,9 @@ class Conductor:
         """Memory is to be held before the turn of that client."""
         if self.memory is None or self.settings.handing == "overlapped":
             return False
-        return self.memory.weighs(self.groups[into].spec.shares)
+        gpus = self.groups[into].spec.shares
+        returns = self.paging is not None and any(map(self.paging.returns_to, gpus))
+        return returns or self.memory.weighs(gpus)
 
     def _progress(self, now: float) -> None:
         """Carry on the handovers under way."""
@@ -342,13 +400,13 @@ class Conductor:
             ]
             if any(self._goes_first(group) for group in closing):
                 continue
-            if self._is_outrun(into):
+            if not pending.back and self._is_outrun(into):
                 self.ensemble.abandon(into)
                 self._pending.remove(pending)
                 self._news = True
                 continue
             pending.weighed = pending.weighed or self._is_weighed(into, now)
-            if not pending.weighed:
+            if not pending.weighed or not self._is_there(pending, into, now):
                 continue
             group = self.groups[into]
             group.open(now)
@@ -365,6 +423,20 @@ class Conductor:
         if any(gate.starting for gate in self.groups[into].gates) or not self._weighs(into):
             return False
         return self.ensemble.gives_way(into)
+
+    def _is_there(self, pending: Pending, into: str, now: float) -> bool:
+        """Its memory is on its GPUs. Where it has just come back, they are weighed once more."""
+        if self.paging is None:
+            return True
+        arrival = self.paging.arrive(into, self, now)
+        if arrival is Arrival.NOT:
+            self.ensemble.abandon(into)
+        elif arrival is Arrival.COMING:
+            pending.back = True
+        elif pending.back:
+            pending.back = pending.weighed = False
+            return False
+        return arrival is Arrival.THERE
 
     def _is_weighed(self, into: str, now: float) -> bool:
         if self.memory is None or not self._weighs(into):
@@ -396,6 +468,8 @@ class Conductor:
             if gate is None:
                 gate = Gate(process, self._demand(*process), self._lanes, self._journal)
                 gate.starting = process in group.spec.starting
+                if self.paging:
+                    self.paging.adopt(gate)
             group.add(gate)
         for process in set(group.processes) - set(processes):
             if gate := group.remove(process):

@@ -11,13 +11,14 @@ from collections.abc import Callable
 from typing import Protocol
 
 from rota.gatekeeper.journal import Journal, Process
-from rota.gatekeeper.lanes import Call, Done, Lanes, Relay
+from rota.gatekeeper.lanes import PAGING, Call, Done, Lanes, Relay
 from rota.gatekeeper.stat import stopped
 from rota.gpu.doors import (
     GateForbidden,
     GateGone,
     GateIllegal,
     GateNoContext,
+    GateState,
     GateUnsupported,
 )
 
@@ -77,6 +78,8 @@ class Gate:
         demand: whether it wants the GPU.
         closed: its gate is closed, by us.
         starting: it has no context yet, as far as is known.
+        paged: its memory is in host memory: it cannot be opened before it is back.
+        stumbled: how its last paging step failed; None if it did not.
     """
 
     def __init__(self, process: Process, demand: Demand, lanes: Lanes, journal: Journal) -> None:
@@ -84,6 +87,8 @@ class Gate:
         self.demand = demand
         self.closed = False
         self.starting = False
+        self.paged = False
+        self.stumbled: Done | None = None
         self._lanes = lanes
         self._journal = journal
         self._calling: Call | None = None
@@ -99,7 +104,13 @@ class Gate:
     @property
     def ready(self) -> bool:
         """It is closed and can be opened by the next call."""
-        return self.closed and not self.calling and not self.starting and not self.stopped
+        able = self.closed and not self.calling and not self.paged
+        return able and not self.starting and not self.stopped
+
+    @property
+    def paging(self) -> bool:
+        """It is on its way out or in."""
+        return self._calling in PAGING
 
     @property
     def stopped(self) -> bool:
@@ -107,7 +118,9 @@ class Gate:
         return stopped(self.process.pid)
 
     def is_settled(self, now: float, *, closed: bool) -> bool:
-        """It is as it should be, or needs not be: no context, stopped, or closed by others."""
+        """It is as it should be, or needs not be: no context, stopped, closed by others, or out."""
+        if self.paged or self.paging:
+            return True
         if self._calling is None and self.closed is closed:
             return True
         if not self.calling and closed and self._spared > now:
@@ -128,7 +141,9 @@ class Gate:
         """
         if self._relay and not closed and self._relay.take():
             self._calling = self._relay = None  # it need not wait for the other one any more
-        if self.calling or self.closed is closed or self._spared > now or self.stopped:
+        if self.calling or self.closed is closed or self._spared > now:
+            return
+        if self.paged or self.stopped:
             return
         if closed:
             self._journal.note(self.process)
@@ -137,6 +152,11 @@ class Gate:
             self._start(Call.CLOSE, timeout, then._relay)
         else:
             self._start(Call.CLOSE if closed else Call.OPEN, timeout)
+
+    def page(self, call: Call) -> None:
+        """Bring its memory to the host, or back; the gate is closed, and what is to come is noted."""
+        self.stumbled = None
+        self._start(call)
 
     def probe_start(self, now: float) -> None:
         """Ask a starting process now and then for its state: has it a context by now?"""
@@ -154,9 +174,11 @@ class Gate:
         if done.skipped:
             return Result.FINE
         if isinstance(done.error, GateGone):
-            self.closed = False
+            self.closed = self.paged = False
             self._journal.erase(self.process)
             return Result.GONE
+        if done.call in PAGING:
+            return self._moved(done)
         if done.call is Call.STATE:
             self.starting = isinstance(done.error, GateNoContext)
             return Result.FINE
@@ -167,6 +189,15 @@ class Gate:
         self._lanes.forget(self.process)
         self.demand.close()
         self._journal.erase(self.process)
+
+    def _moved(self, done: Done) -> Result:
+        """A paging step has ended; where it failed, the driver says how it left the process."""
+        self.stumbled = done if done.error else None
+        self.paged = done.call is Call.PAGE_OUT
+        if done.error:
+            self.paged = done.state is GateState.PAGED_OUT
+            self.closed = done.state is not GateState.OPEN
+        return Result.FINE
 
     def _start(self, call: Call, timeout: float = 0.0, then: Relay | None = None) -> None:
         self._calling = call

@@ -122,6 +122,8 @@ class Group:
 
     def add(self, gate: Gate) -> None:
         """A process of this client appeared."""
+        if gate.paged and (self.away or not self.gates):
+            self.state = State.CLOSED
         self._by_process[gate.process] = gate
         self.gates = tuple(self._by_process.values())
         self.steady = False
@@ -136,9 +138,14 @@ class Group:
         """The gate of that process."""
         return self._by_process.get(process)
 
+    @property
+    def away(self) -> bool:
+        """All its memory is in host memory: there is no gate to open."""
+        return bool(self.gates) and all(gate.paged for gate in self.gates)
+
     def open(self, now: float) -> None:
-        """Open all gates, from now on."""
-        if self.shut:
+        """Open all gates, from now on; those of processes that are paged out stay as they are."""
+        if self.shut and not self.away:
             self.state, self.since, self.steady = State.OPENING, now, False
 
     def close(self, now: float, then: Group | None = None) -> None:
@@ -182,7 +189,7 @@ class Group:
         if self.state is State.OPENING and outcome is None:
             outcome = self._opening(now)
         self.steady = not self.moving and all(
-            gate.closed is self.shut and not gate.calling for gate in self
+            (gate.closed is self.shut or gate.paged) and not gate.calling for gate in self
         )
         return outcome
 

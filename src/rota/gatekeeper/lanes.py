@@ -26,6 +26,12 @@ class Call(enum.Enum):
     OPEN = "open"
     CLOSE = "close"
     STATE = "state"
+    PAGE_OUT = "page-out"
+    PAGE_IN = "page-in"
+
+
+PAGING = frozenset({Call.PAGE_OUT, Call.PAGE_IN})
+"""Calls that take seconds."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -36,7 +42,8 @@ class Done:
         process: whose gate.
         call: what was asked.
         error: why it was not done; None if it was.
-        state: the answer to `Call.STATE`.
+        state: the answer to `Call.STATE`; where paging failed, how the driver says that it left
+            the process, None if it does not say.
         skipped: it was not tried, since what it was to follow failed.
     """
 
@@ -136,11 +143,23 @@ class Lanes:
                 self._gates.open(*process)
             elif call is Call.CLOSE:
                 self._gates.close(*process, max(0.001, deadline - time.monotonic()))
+            elif call is Call.PAGE_OUT:
+                self._gates.page_out(*process)
+            elif call is Call.PAGE_IN:
+                self._gates.page_in(*process)
             else:
                 state = self._gates.state(*process)
-        except GateError as error:
-            return Done(process, call, error)
         except Exception as error:
             # A call that never came back would leave its gate as it is for ever.
-            return Done(process, call, GateError(f"{type(error).__name__}: {error}"))
+            known = isinstance(error, GateError)
+            why = error if known else GateError(f"{type(error).__name__}: {error}")
+            assert isinstance(why, GateError)
+            return Done(process, call, why, self._left_in(process) if call in PAGING else None)
         return Done(process, call, None, state)
+
+    def _left_in(self, process: Process) -> GateState | None:
+        """How a paging step that failed has left the process."""
+        try:
+            return self._gates.state(*process)
+        except Exception:
+            return None

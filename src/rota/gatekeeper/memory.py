@@ -15,6 +15,7 @@ from typing import Any, Protocol
 from rota.gatekeeper.ballast import Hold, Job, OpenDoors, Stand
 from rota.gatekeeper.group import Group
 from rota.gatekeeper.messages import Settings
+from rota.gatekeeper.paging import Paging
 from rota.memory.limits import Row
 from rota.memory.report import offenders
 from rota.memory.terms import GpuTerms, Stretch
@@ -48,6 +49,7 @@ class Turns(Protocol):
     ensemble: Ensemble
     groups: dict[str, Group]
     settings: Settings
+    paging: Paging | None
 
 
 @dataclass(slots=True)
@@ -109,7 +111,12 @@ class Memory:
 
         It is not looked at before every other gate of its GPUs is closed or stays open.
         """
-        gpus = [gpu for gpu in turns.groups[into].spec.shares if self._is_hard(gpu)]
+        gpus = [
+            gpu
+            for gpu in turns.groups[into].spec.shares
+            if self._is_hard(gpu) or (turns.paging and turns.paging.returns_to(gpu))
+        ]
+        gpus = [gpu for gpu in gpus if gpu in self._terms]
         if not gpus:
             return True
         ticket = self._tickets.get(into)
@@ -150,6 +157,15 @@ class Memory:
                 continue
             if self._is_due(known, terms, stretch, now):
                 self._submit(gpu, terms, stretch, now)
+
+    def stand(self, gpu: str) -> Stand | None:
+        """What the last weighing of a GPU came to; None where it is not looked after."""
+        known = self._gpus.get(gpu)
+        if known is None or gpu not in self._terms:
+            return None
+        if known.asked and known.asked.stand:
+            known.stand = known.asked.stand
+        return known.stand
 
     def release(self) -> None:
         """Let everything go, at once: nobody is held back any more."""
@@ -255,7 +271,9 @@ def _stretch(turns: Turns, gpu: str, into: str | None) -> Stretch:
         starting[name] += sum(gate.starting for gate in group)
         if turns.ensemble.has(name) and (name == into or not group.shut):
             open_to.add(name)
-    return Stretch(owners, frozenset(open_to), {name: n for name, n in starting.items() if n})
+    to_start = {name: n for name, n in starting.items() if n}
+    paged = turns.paging.stretch(gpu, into) if turns.paging else {}
+    return Stretch(owners, frozenset(open_to), to_start, **paged)
 
 
 def _described(terms: GpuTerms, known: _Gpu) -> dict[str, Any]:

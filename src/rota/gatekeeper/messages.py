@@ -5,9 +5,10 @@ twice does no harm. Every request gets one answer: an object, with `error` where
 
 | op | with | answer |
 | --- | --- | --- |
-| node | settings, clients, memory | {} |
+| node | settings, clients, memory, paging | {} |
 | beat | | {} |
 | state | | who has which GPU, and how every client fares |
+| page | client, out | {}; what comes of it is in the state |
 | turns | since | first, next, turns |
 """
 
@@ -15,6 +16,7 @@ from __future__ import annotations
 
 import dataclasses
 import json
+import math
 from dataclasses import dataclass, field
 from typing import Any, Literal
 
@@ -46,6 +48,7 @@ class ClientSpec:
         starting: those among them that have no context yet.
         ending: it is being ended: its gates are opened and stay open.
         ungated: why it must not be gated; empty if it may.
+        pageable: it may be paged out while it is idle.
     """
 
     id: str
@@ -54,6 +57,30 @@ class ClientSpec:
     starting: frozenset[Process] = frozenset()
     ending: bool = False
     ungated: str = ""
+    pageable: bool = True
+
+
+@dataclass(frozen=True, slots=True)
+class PagingSettings:
+    """Who may be paged out, and when.
+
+    Attributes:
+        enabled: idle clients are, when somebody needs their memory; else only by hand.
+        idle_after: seconds without demand after which a client is idle.
+        host_bytes: of the host's memory that copies may take; None: `host_part` of it.
+        host_part: 0 to 1.
+        off: GPU → why nobody on it can be paged out; those that are not named can.
+    """
+
+    enabled: bool = False
+    idle_after: float = 60.0
+    host_bytes: int | None = None
+    host_part: float = 0.5
+    off: dict[str, str] = field(default_factory=dict)
+
+    def bound(self, total: int) -> int:
+        """What copies may take of a host with so many bytes of memory."""
+        return int(total * self.host_part) if self.host_bytes is None else self.host_bytes
 
 
 @dataclass(frozen=True, slots=True)
@@ -83,11 +110,13 @@ class Node:
         settings: how turns are run.
         clients: who is on the GPUs.
         memory: how the memory of each GPU is shared that is to be looked after.
+        paging: who may be paged out, and when.
     """
 
     settings: Settings = field(default_factory=Settings)
     clients: tuple[ClientSpec, ...] = ()
     memory: tuple[GpuTerms, ...] = ()
+    paging: PagingSettings = field(default_factory=PagingSettings)
 
     @property
     def wanted(self) -> bool:
@@ -135,6 +164,7 @@ def node_message(node: Node) -> dict[str, Any]:
             "starting": sorted(client.starting),
             "ending": client.ending,
             "ungated": client.ungated,
+            "pageable": client.pageable,
         }
         for client in node.clients
     ]
@@ -143,6 +173,7 @@ def node_message(node: Node) -> dict[str, Any]:
         "settings": dataclasses.asdict(node.settings),
         "clients": clients,
         "memory": [to_wire(terms) for terms in node.memory],
+        "paging": dataclasses.asdict(node.paging),
     }
 
 
@@ -156,7 +187,8 @@ def parse_node(message: dict[str, Any]) -> Node:
         raw = dict(message["settings"])
         settings = Settings(**{**raw, "rules": Rules(**raw["rules"])})
         clients = tuple(_client(each) for each in message["clients"])
-        node = Node(settings, clients, tuple(from_wire(each) for each in message["memory"]))
+        memory = tuple(from_wire(each) for each in message["memory"])
+        node = Node(settings, clients, memory, _paging(message.get("paging", {})))
         _check(node)
     except (KeyError, TypeError, ValueError, ArithmeticError, AttributeError) as error:
         raise MessageError(f"not a node: {error!r}") from error
@@ -171,7 +203,16 @@ def _client(raw: dict[str, Any]) -> ClientSpec:
         starting=_processes(raw.get("starting", ())),
         ending=bool(raw.get("ending", False)),
         ungated=str(raw.get("ungated", "")),
+        pageable=bool(raw.get("pageable", True)),
     )
+
+
+def _paging(raw: dict[str, Any]) -> PagingSettings:
+    settings = PagingSettings(**raw)
+    off = {str(gpu): str(why) for gpu, why in settings.off.items()}
+    if not (0 < settings.idle_after < math.inf and 0 <= settings.host_part <= 1):
+        raise ValueError(f"paging: {raw}")
+    return dataclasses.replace(settings, off=off)
 
 
 def _share(raw: dict[str, Any]) -> Share:

@@ -12,20 +12,25 @@ import selectors
 import signal
 import socket
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any
 
+from rota.errors import RotaError
 from rota.gatekeeper.ballast import OpenDoors
 from rota.gatekeeper.conductor import Conductor
 from rota.gatekeeper.gate import MakeDemand
+from rota.gatekeeper.host import Host
 from rota.gatekeeper.journal import Journal, Process
 from rota.gatekeeper.lanes import Lanes
 from rota.gatekeeper.lock import only_gatekeeper
 from rota.gatekeeper.memory import Memory
 from rota.gatekeeper.messages import PAGE, MessageError, Node, parse_node, turn_message
+from rota.gatekeeper.paged import PagedJournal
+from rota.gatekeeper.paging import Paging
 from rota.gatekeeper.rescue import Rescue
+from rota.gatekeeper.rooms import Rooms
 from rota.gatekeeper.server import Peer, Server
 from rota.gatekeeper.state import describe
 from rota.gpu.demand import ProcessDemand
@@ -37,6 +42,15 @@ than one client no gate is closed, and the agent need not say that it is there."
 
 FAREWELL = 1.5
 """Seconds that opening all gates may take at the end."""
+
+HOME = 20.0
+"""Seconds before that in which clients are brought back from host memory: a Pod has 30 to end."""
+
+HOPE = 1.0
+"""Seconds without anybody on its way after which there is no room for the rest."""
+
+ORPHANED = 10.0
+"""Seconds without an agent after which clients are brought back: nobody may come who would do it."""
 
 NO_AGENT = "no agent has told what to do"
 LOST_AGENT = "the agent does not answer"
@@ -62,14 +76,15 @@ class Gatekeeper:
         demand: MakeDemand = ProcessDemand,
         memory: OpenDoors | None = None,
     ) -> None:
-        self._journal = Journal(runtime)
-        self._rescue = Rescue(self._journal, gates)
+        self._journal, paged = Journal(runtime), PagedJournal(runtime)
+        self._rescue = Rescue(self._journal, gates, paged)
         self._left: list[Process] = self._rescue.run()
         self._selector = selectors.DefaultSelector()
         self._waker = _Waker(self._selector)
         self._lanes = Lanes(gates, self._waker.wake)
         self._memory = Memory(memory, self._waker.wake) if memory else None
-        self._conductor = Conductor(self._journal, self._lanes, demand, self._memory)
+        self._paging = _paging(paged, self._memory, self._waker.wake)
+        self._conductor = Conductor(self._journal, self._lanes, demand, self._memory, self._paging)
         self._conductor.turn_off(NO_AGENT, time.monotonic())
         self._server = Server(runtime, self._selector, self._answer, self._gone)
         self._agent: Peer | None = None
@@ -77,7 +92,7 @@ class Gatekeeper:
         self._linger = linger
         self._node = Node()
         self._ending = False
-        self._rescued = 0.0
+        self._rescued = self._orphaned = 0.0
 
     def run(self) -> None:
         """Run the turns until SIGTERM or SIGINT; then every gate is open."""
@@ -93,6 +108,7 @@ class Gatekeeper:
         now = time.monotonic()
         self._mind_agent(now)
         self._mind_rescue(now)
+        self._mind_orphans(now)
         rest = self._conductor.step(now)
         self._dispatch(rest)
 
@@ -105,6 +121,8 @@ class Gatekeeper:
 
     def _farewell(self) -> None:
         """Open every gate, by the ordinary way or, should that fail, by the journal alone."""
+        with suppress(RotaError):
+            self._bring_home()
         deadline = time.monotonic() + FAREWELL
         try:
             self._conductor.turn_off("the gatekeeper ends", time.monotonic())
@@ -117,6 +135,33 @@ class Gatekeeper:
             if self._memory:
                 self._memory.close(FAREWELL)
             self._server.close()
+
+    def _bring_home(self) -> None:
+        """Bring back who is in host memory, as far as there is room: nobody else may come to do it."""
+        paging, begun = self._paging, time.monotonic()
+        if paging is None or not paging.any_out:
+            return
+        hopeful, paging.homing = begun, True
+        if self._conductor.off:
+            self._conductor.turn_on(begun)
+        while paging.any_out and (self._ending or not self._agent):
+            now = time.monotonic()
+            hopeful = now if paging.moving else hopeful
+            if now - begun > HOME or now - hopeful > HOPE:
+                break
+            self._dispatch(min(0.05, self._conductor.step(now)))
+        paging.homing = False
+
+    def _mind_orphans(self, now: float) -> None:
+        """Nobody has come for long: then nobody may wait in host memory for a turn."""
+        lost = not self._agent and self._conductor.off == LOST_AGENT
+        if lost and self._paging and self._paging.any_out and now - self._orphaned > ORPHANED:
+            if now - self._heard <= ORPHANED:
+                return
+            self._bring_home()
+            self._orphaned = time.monotonic()
+            if not self._agent:
+                self._conductor.turn_off(LOST_AGENT, self._orphaned)
 
     def _mind_agent(self, now: float) -> None:
         """Whoever dies, the survivor opens every gate at once."""
@@ -150,7 +195,18 @@ class Gatekeeper:
             return describe(self._conductor, now)
         if op == "turns":
             return self._turns(message)
+        if op == "page":
+            return self._page(message)
         raise MessageError(f"no such request: {op!r}")
+
+    def _page(self, message: dict[str, Any]) -> dict[str, Any]:
+        client, out = message.get("client"), message.get("out")
+        if not isinstance(client, str) or not isinstance(out, bool):
+            raise MessageError("`client` is the id of one, `out` true or false")
+        if self._paging is None or self._conductor.off:
+            raise MessageError(f"nobody is paged now: {self._conductor.off or 'no memory is read'}")
+        self._paging.page(client, self._conductor, out=out)
+        return {}
 
     def _hear(self, peer: Peer, now: float, node: Node | None) -> None:
         """The agent speaks: turns are on, if it wants them."""
@@ -158,7 +214,10 @@ class Gatekeeper:
         if node:
             self._node = node
             self._conductor.tell(node, now, self._left)
-        if self._node.settings.mode == "driver":
+        driver = self._node.settings.mode == "driver"
+        if self._paging:
+            self._paging.homing = driver and self._paging.any_out
+        if driver and not (self._paging and self._paging.homing):
             if self._conductor.off != DRIVER_MODE:
                 self._conductor.turn_off(DRIVER_MODE, now)
         elif self._conductor.off in (NO_AGENT, LOST_AGENT, DRIVER_MODE) and self._node.wanted:
@@ -199,6 +258,12 @@ def run(
         gc.collect()
         gc.freeze()
         gatekeeper.run()
+
+
+def _paging(
+    journal: PagedJournal, memory: Memory | None, wake: Callable[[], None]
+) -> Paging | None:
+    return Paging(journal, memory, Rooms(Host(), wake)) if memory else None
 
 
 class _Waker:

@@ -16,7 +16,8 @@ def describe(conductor: Conductor, now: float) -> dict[str, Any]:
     `off` says why no gate is closed, empty while turns are on. Of each GPU: `holder` and `waiting`.
     Of each client: its `gate`, whether it `wants` the GPU, why it is `ungated`, its `pids`, and per
     GPU the `used` seconds so far and how it `fares` there; besides the `calls` of its gates. Of the
-    `memory` of each GPU that is looked after: the table of limits and of what is held, in bytes.
+    `memory` of each GPU that is looked after: the table of limits and of what is held, in bytes. Of
+    `paging`: where the memory is of each client that is not simply on the GPU.
     """
     return {
         "at": now,
@@ -27,6 +28,7 @@ def describe(conductor: Conductor, now: float) -> dict[str, Any]:
         "turns": conductor.log.next,
         "gpus": _gpus(conductor),
         "memory": conductor.memory.describe() if conductor.memory else {},
+        "paging": conductor.paging.describe(now) if conductor.paging else {},
         "clients": {name: _client(conductor, group) for name, group in conductor.groups.items()},
     }
 

@@ -22,6 +22,7 @@ from rota.gatekeeper.doors import gate_door, let_go
 from rota.gatekeeper.journal import Journal
 from rota.gatekeeper.lock import only_gatekeeper
 from rota.gatekeeper.messages import Node, node_message, parse_turn
+from rota.gatekeeper.paged import PagedJournal
 from rota.gatekeeper.rescue import Rescue
 from rota.scheduling.log import Turn
 
@@ -40,6 +41,9 @@ LINGER = 10.0
 
 FAREWELL = 5.0
 """Seconds that a gatekeeper which has hung up has to end. It opens every gate before that."""
+
+HOMECOMING = 30.0
+"""The same while programs are in host memory: they are brought back first."""
 
 _LATER = 0.05
 _BACK_OFF = 2.0
@@ -63,7 +67,8 @@ class Supervisor:
         self.starts = 0
         self._runtime, self._emulated, self._spawn = runtime, emulated, spawn
         self._gates = gate_door(emulated)
-        self._rescue = Rescue(Journal(runtime), self._gates)
+        self._paged = PagedJournal(runtime)
+        self._rescue = Rescue(Journal(runtime), self._gates, self._paged)
         self._node = Node()
         self._control: Control | None = None
         self._child: subprocess.Popen[bytes] | None = None
@@ -82,6 +87,15 @@ class Supervisor:
     async def state(self) -> dict[str, Any]:
         """How everybody fares, as `rota.gatekeeper.state` describes it. NoGatekeeper if none is."""
         return await self._reached().ask({"op": "state"})
+
+    async def page(self, client: str, *, out: bool) -> None:
+        """Bring a client to host memory, or back; what comes of it is in the state.
+
+        Raises:
+            NoGatekeeper: there is none.
+            MessageError: it cannot be, and why.
+        """
+        await self._reached().ask({"op": "page", "client": client, "out": out})
 
     async def turns(self, since: int) -> tuple[int, list[Turn]]:
         """A page of the turn log, and the number to go on with. NoGatekeeper if none is."""
@@ -155,7 +169,7 @@ class Supervisor:
         """Wait for its end if it has hung up, kill it if it hangs, and open every gate."""
         control, self._control = self._control, None
         if control:
-            await asyncio.to_thread(control.see_off, FAREWELL if control.gone else 0.0)
+            await asyncio.to_thread(control.see_off, self._patience() if control.gone else 0.0)
             control.close()
         await asyncio.to_thread(self._bury_child)
         await asyncio.to_thread(self._open_all)
@@ -165,6 +179,13 @@ class Supervisor:
         if child:
             child.kill()
             child.wait()
+
+    def _patience(self) -> float:
+        """How long it may take over its end: it brings back who is in host memory before."""
+        try:
+            return HOMECOMING if self._paged.read() else FAREWELL
+        except RotaError:
+            return FAREWELL
 
     def _open_all(self) -> None:
         """Open what the journal names, unless a new gatekeeper is there to do so itself."""
@@ -186,7 +207,7 @@ class Supervisor:
         if child:
             child.terminate()  # also one that nobody has reached yet
             try:
-                child.wait(5)
+                child.wait(self._patience())
             except subprocess.TimeoutExpired:
                 child.kill()
                 child.wait()

@@ -55,7 +55,7 @@ class Link:
             raise self._gone() from None
 
     def answers(self) -> Iterator[dict[str, Any]]:
-        """What comes, until one that is not `waiting`.
+        """What comes, until one that is neither `waiting` nor a step that is not done yet.
 
         Raises:
             RotaError: the agent refuses.
@@ -65,7 +65,8 @@ class Link:
             answer = protocol.decode(self._line())
             protocol.raise_error(answer)
             yield answer
-            if "waiting" not in answer:
+            paging = answer.get("paging")
+            if "waiting" not in answer and not (paging and not paging["done"]):
                 return
 
     def answer(self) -> dict[str, Any]:

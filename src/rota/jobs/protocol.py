@@ -8,6 +8,7 @@ does not follow the rules is refused with a sentence.
 | run | the wish | `waiting` each time the line moves, then one `granted`, or `full` |
 | jobs | | `jobs`, as far as the caller may see them |
 | stop | job, grace | `stopped` |
+| pause, resume | job | `paging` as it goes on, the last with `done` |
 
 Instead of any answer there may be an `error` with `what`, `where`, `hint` and `code`.
 """
@@ -137,9 +138,19 @@ def read_stop(fields: Message) -> tuple[str, float]:
     Raises:
         UsageError: a field is missing or out of bounds.
     """
-    job = _field(fields, "job", lambda value: _is_text(value) and value, "the id of a job")
+    job = read_job(fields)
     grace = _field(fields, "grace", _is_grace, f"0 to {LONGEST_GRACE:g} seconds")
     return job, float(grace)
+
+
+def read_job(fields: Message) -> str:
+    """The job's id or name.
+
+    Raises:
+        UsageError: it is missing or out of bounds.
+    """
+    job: str = _field(fields, "job", lambda value: _is_text(value) and value, "the id of a job")
+    return job
 
 
 def _field(fields: Message, key: str, good: Callable[[Any], Any], rule: str) -> Any:

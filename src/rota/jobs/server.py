@@ -11,11 +11,11 @@ import asyncio
 import os
 import signal
 from collections import Counter
-from collections.abc import Awaitable, Callable
+from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
 from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, Protocol
 
 import structlog
 
@@ -54,6 +54,22 @@ class _Link:
             self.writer.write(protocol.encode(message))
 
 
+class Paging(Protocol):
+    """Who pages jobs out and in."""
+
+    async def places(self) -> Mapping[str, Mapping[str, Any]]:
+        """Job → where its memory is, of those that are not simply on the GPU."""
+        ...
+
+    def page(self, job: str, *, out: bool) -> AsyncIterator[dict[str, Any]]:
+        """Bring a job to host memory, or back: `place`, `bytes`, `seconds`, `short`, `done`.
+
+        Raises:
+            RotaError: it cannot be, and why.
+        """
+        ...
+
+
 class ControlServer:
     """Serves one keeper on one socket.
 
@@ -61,6 +77,7 @@ class ControlServer:
         keeper: whose jobs.
         about: what every answer to `run` tells of the agent (`emulated`, `devices`, …).
         log: the agent's.
+        paging: pages jobs out and in; None where nobody can.
     """
 
     def __init__(
@@ -68,8 +85,10 @@ class ControlServer:
         keeper: Keeper,
         about: Callable[[], dict[str, Any]],
         log: structlog.typing.FilteringBoundLogger,
+        paging: Paging | None = None,
     ) -> None:
         """Nobody is heard before `start`."""
+        self._paging = paging
         self._keeper = keeper
         self._about = about
         self._log = log
@@ -160,10 +179,13 @@ class ControlServer:
             case "run":
                 await self._run(link, caller, fields)
             case "jobs":
-                jobs = view.listed(self._keeper.jobs, self._keeper.waiting, caller.uid)
+                places = await self._paging.places() if self._paging else {}
+                jobs = view.listed(self._keeper.jobs, self._keeper.waiting, caller.uid, places)
                 link.say({"jobs": jobs, "agent": self._about()})
             case "stop":
                 await self._stop(link, caller, fields)
+            case "pause" | "resume":
+                await self._page(link, caller, fields, out=op == "pause")
             case _:
                 raise ProtocolError("this agent does not know that request", where=op[:40])
 
@@ -232,6 +254,26 @@ class ControlServer:
         killed = await self._keeper.stop(id_, grace)
         link.say({"stopped": {"job": id_, "killed": killed, "waited": False}})
 
+    async def _page(
+        self, link: _Link, caller: Caller, fields: dict[str, Any], *, out: bool
+    ) -> None:
+        """Tell how it goes on, until it is done or the other side leaves; the step goes on then."""
+        id_ = self._find(protocol.read_job(fields), caller)
+        if self._keeper.ticket(id_) is not None:
+            raise RotaError("this job is in line, and has nothing on a GPU", where=id_)
+        if self._paging is None:
+            raise RotaError("this agent pages nobody out", where=id_)
+        left = asyncio.create_task(link.reader.read(1))
+        try:
+            async for step in self._paging.page(id_, out=out):
+                if left.done():
+                    return
+                link.say({"paging": {"job": id_, **step}})
+        finally:
+            left.cancel()
+            with suppress(asyncio.CancelledError, OSError):
+                await left
+
     def _find(self, name: str, caller: Caller) -> str:
         """The id of the caller's job of that id or name."""
         there = [(j.id, j.name, j.uid, j.user) for j in self._keeper.jobs]
@@ -246,7 +288,7 @@ class ControlServer:
         other = next((each for each in there if name in each[:2]), None)
         if other:
             what = f"this job is {other[3]}'s"
-            raise RotaError(what, where=name, hint="only its user and root may end it")
+            raise RotaError(what, where=name, hint="only its user and root may touch it")
         raise RotaError("no such job", where=name, hint="`rota ps` lists those that are there")
 
 

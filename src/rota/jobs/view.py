@@ -6,7 +6,7 @@ it holds, since that is what they wait for. Never its command.
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from typing import Any
 
 from rota.jobs.job import Job, Waiting
@@ -21,9 +21,18 @@ def may_see(caller: int, owner: int) -> bool:
     return caller in (0, owner)
 
 
-def listed(jobs: Iterable[Job], waiting: Iterable[Waiting], caller: int) -> list[dict[str, Any]]:
-    """Every job as that caller may see it: those that run, then those in line."""
-    shown = [_job(job, may_see(caller, job.uid)) for job in jobs]
+def listed(
+    jobs: Iterable[Job],
+    waiting: Iterable[Waiting],
+    caller: int,
+    places: Mapping[str, Mapping[str, Any]] | None = None,
+) -> list[dict[str, Any]]:
+    """Every job as that caller may see it: those that run, then those in line.
+
+    `places` says of jobs whose memory is not simply on the GPU where it is.
+    """
+    known = places or {}
+    shown = [_job(job, may_see(caller, job.uid)) | _place(job, known.get(job.id)) for job in jobs]
     for place, each in enumerate(waiting, 1):
         shown.append(_waiting(each, place, may_see(caller, each.uid)))
     return shown
@@ -58,6 +67,15 @@ def _job(job: Job, whole: bool) -> dict[str, Any]:
         pids = sorted(process.pid for process in job.processes)
         document |= _terms(job) | {"pid": job.root.pid, "pids": pids}
     return document
+
+
+def _place(job: Job, where: Mapping[str, Any] | None) -> dict[str, Any]:
+    """What paging makes of a job's state; nothing while it is on the GPU, or is being ended."""
+    if where is None or job.state != "running" or where["place"] == "resident":
+        return {}
+    out = "paused" if where["paused"] else "paged out"
+    moving = {"leaving": "paging out", "entering": "paging in", "lost": "lost"}
+    return {"state": moving.get(where["place"], out), "paged_bytes": where["bytes"]}
 
 
 def _waiting(each: Waiting, place: int, whole: bool) -> dict[str, Any]:

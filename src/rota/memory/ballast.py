@@ -142,12 +142,12 @@ class Step:
 def plan(standings: Sequence[Standing], free: int, held: int, grain: Grain) -> Plan:
     """What to hold in the coming stretch, with `free` bytes free and `held` bytes held now.
 
-    Where nobody has a limit, nothing is held, so that no machine is ever kept from starting
-    anything. It may be asked again while a gate is open, when somebody else gave memory back: what
+    Where nobody has a limit, nor comes back from host memory, nothing is held, so that no machine
+    is ever kept from starting anything. It may be asked again while a gate is open, when somebody else gave memory back: what
     is to be taken then does not change by what the open client allocates or frees meanwhile.
     """
     physical = free + held
-    if all(standing.limit is None for standing in standings):
+    if not any(s.limit is not None or s.guaranteed or s.restoring for s in standings):
         return Plan(0, physical)
     open_to = [standing for standing in standings if standing.can_allocate]
     kept = sum(standing.ward for standing in standings if _is_kept(standing, open_to))

@@ -112,6 +112,20 @@ class Pager:
             return self
         return self._with(replace(seat, memory=dict(memory)))
 
+    def placed(self, client: str, levels: tuple[str, ...]) -> Pager:
+        """What its copy is charged to, as it was found now."""
+        return self._with(replace(self.seat(client), levels=levels))
+
+    def marked(self, client: str, *, unfit: bool = False, error: str = "") -> Pager:
+        """Why it is not paged out, or that it never will be; its place stays what it is."""
+        seat = self.seat(client)
+        return self._with(replace(seat, unfit=unfit or seat.unfit, error=error or seat.error))
+
+    def annotated(self, client: str, *, never: bool) -> Pager:
+        """Whether it may be paged out from now on; who is out already stays so."""
+        seat = self.seat(client)
+        return self if seat.never is never else self._with(replace(seat, never=never))
+
     def gone(self, client: str) -> Pager:
         """A client's processes have ended, wherever it was. One that is unknown is no error."""
         return Pager({name: seat for name, seat in self.seats.items() if name != client})
@@ -166,6 +180,16 @@ class Pager:
                 seat, Stays.HOST, f"the host or one of its cgroups has no room for {need}"
             )
         return self._with(replace(seat, place=Place.LEAVING, since=now, error=""))
+
+    def begun(self, client: str, memory: Mapping[str, int], now: float) -> Pager:
+        """The copy is begun now, of so much: its gates are closed, and it can take no more."""
+        seat = self._at(client, Place.LEAVING)
+        return self._with(replace(seat, memory=dict(memory), since=now))
+
+    def carried(self, client: str, memory: Mapping[str, int]) -> Pager:
+        """Only a part of it is out."""
+        seat = self._at(client, Place.OUT)
+        return self._with(replace(seat, memory=dict(memory)))
 
     def left_of(self, rooms: Rooms) -> Rooms:
         """Host memory less all of the copies that are being made, however far they have got."""

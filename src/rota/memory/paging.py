@@ -65,6 +65,7 @@ class Candidate:
         moving: it is not resident: out, lost, or on its way.
         never: `rota.dev/paging: never`.
         unfit: the driver has said that it cannot be checkpointed.
+        unspent: GPU → bytes that are kept for it and that it does not use: they come free as well.
     """
 
     client: str
@@ -76,6 +77,11 @@ class Candidate:
     moving: bool = False
     never: bool = False
     unfit: bool = False
+    unspent: Mapping[str, int] = field(default_factory=dict)
+
+    def frees(self, gpu: str) -> int:
+        """What comes free on a GPU when it goes, in bytes."""
+        return self.memory[gpu] + self.unspent.get(gpu, 0)
 
     @property
     def size(self) -> int:
@@ -119,14 +125,14 @@ def choose(
     stays: dict[str, Stays] = {}
     chosen: list[Candidate] = []
     for one in sorted(candidates, key=lambda one: _rank(one, gpu)):
-        enough = sum(other.memory[gpu] for other in chosen) >= needed
+        enough = sum(other.frees(gpu) for other in chosen) >= needed
         why = _why(one, gpu, rooms, now, idle_after)
         if why:
             stays[one.client] = why
         elif not enough:
             chosen.append(one)
             rooms = rooms.less(one.size, one.levels)
-    got = sum(one.memory[gpu] for one in chosen)
+    got = sum(one.frees(gpu) for one in chosen)
     if got < needed:
         return Choice((), needed - got, stays)
     return Choice(tuple(one.client for one in _spared(chosen, gpu, got - needed)), 0, stays)
@@ -160,8 +166,8 @@ def _spared(chosen: Sequence[Candidate], gpu: str, surplus: int) -> list[Candida
     """Without those who turn out not to be needed, the most recently used spared first."""
     kept: list[Candidate] = []
     for one in reversed(chosen):
-        if one.memory[gpu] <= surplus:
-            surplus -= one.memory[gpu]
+        if one.frees(gpu) <= surplus:
+            surplus -= one.frees(gpu)
         else:
             kept.append(one)
     return kept[::-1]

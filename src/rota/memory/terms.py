@@ -7,12 +7,12 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, field, replace
 from typing import Any
 
 from rota.memory.ballast import Grain, Plan, Standing, plan
-from rota.memory.limits import Claim, Pool, Shares, shares
+from rota.memory.limits import Claim, Pool, Row, Shares, shares
 from rota.memory.occupancy import measured_reserve
 from rota.model import GpuMemory
 
@@ -57,6 +57,7 @@ class Stretch:
         starting: client → how many of its processes have no context yet.
         restoring: client → bytes that it brings back from host memory.
         out: the clients that are paged out: nothing is kept for them.
+        held: client → bytes that are held for it until it comes back.
     """
 
     owners: Mapping[int, str] = field(default_factory=dict)
@@ -64,6 +65,7 @@ class Stretch:
     starting: Mapping[str, int] = field(default_factory=dict)
     restoring: Mapping[str, int] = field(default_factory=dict)
     out: frozenset[str] = frozenset()
+    held: Mapping[str, int] = field(default_factory=dict)
 
     def can_allocate(self, client: str) -> bool:
         """Its gates are open; or it has a process without a gate, in a stretch for such."""
@@ -127,21 +129,48 @@ def weigh(
         pool = replace(pool, reserve=min(pool.total, measured_reserve(system, pool.context)))
     table = shares(pool, terms.claims, reading.use(stretch.owners))
     free, held = reading.memory.free, reading.held
-    if not terms.hard:
-        return Weighed(table, Plan(0, free + held))
     standings = [
         Standing(
             row.client,
             use=row.use,
-            limit=row.limit,
-            guaranteed=0 if row.client in stretch.out else row.guaranteed,
+            limit=row.limit if terms.hard else None,
+            guaranteed=_kept_for(row, stretch, hard=terms.hard),
             can_allocate=not stretch.owners or stretch.can_allocate(row.client),
-            context=_to_start(stretch, row.client) * pool.context,
+            context=_to_start(stretch, row.client) * pool.context if terms.hard else 0,
             restoring=stretch.restoring.get(row.client, 0),
         )
         for row in table.rows
     ]
+    if stretch.held:
+        standings = _yielded(standings, stretch, free + held)
     return Weighed(table, plan(standings, free, held, grain))
+
+
+def _kept_for(row: Row, stretch: Stretch, *, hard: bool) -> int:
+    """What nobody else may take from a client in that stretch, what it uses included.
+
+    While somebody is restored all other gates are closed: nothing need be kept from anybody.
+    """
+    if row.client in stretch.held:
+        return row.use + stretch.held[row.client]
+    return row.guaranteed if hard and not (stretch.restoring or row.client in stretch.out) else 0
+
+
+def _yielded(standings: Sequence[Standing], stretch: Stretch, physical: int) -> list[Standing]:
+    """The same where less is kept for those who use nothing now, if what is held wants it.
+
+    Limits that are oversold cannot all be there: first comes what is held for who comes back, then
+    what is due to who has the turn, and then in proportion what the others have not spent.
+    """
+    others = [s for s in standings if not s.can_allocate and s.client not in stretch.held]
+    wards = sum(s.ward for s in others)
+    room = max(0, physical - sum(s.ward for s in standings if s not in others))
+    if wards <= room:
+        return list(standings)
+    return [
+        replace(s, guaranteed=s.use + s.ward * room // wards) if s in others and s.ward else s
+        for s in standings
+    ]
 
 
 def _to_start(stretch: Stretch, client: str) -> int:

@@ -42,13 +42,19 @@ class Company(enum.Enum):
 
 
 class Ensemble:
-    """The rotas of all GPUs, and which client is on which of them."""
+    """The rotas of all GPUs, and which client is on which of them.
+
+    Attributes:
+        paused: there are no turns now.
+        away: clients that can have no turn now, whatever they want.
+    """
 
     def __init__(self, rules: Rules | None = None) -> None:
         self._rules = rules or Rules()
         self._rotas: dict[str, Rota] = {}
         self._on: dict[str, tuple[str, ...]] = {}
         self.paused = False
+        self.away: frozenset[str] = frozenset()
 
     @property
     def clients(self) -> tuple[str, ...]:
@@ -185,7 +191,7 @@ class Ensemble:
         if self.paused:
             return []
         handovers = [found for gpu in sorted(self._rotas) if (found := self._decide(gpu, now))]
-        for client in self._strays(now):
+        for client in dict.fromkeys([*self._strays(now), *self._dismissed(now)]):
             for rota in self._of(client):
                 rota.closing(client, now, None)
             handovers.append(Handover(None, ((client, None),)))
@@ -201,9 +207,19 @@ class Ensemble:
         )
         return [c for c in found if not any(rota.coming == c for rota in self._of(c))]
 
+    def _dismissed(self, now: float) -> list[str]:
+        """Each client whose gates are open though it can have no turn."""
+        return [
+            client
+            for client in self.away
+            if client in self._on
+            and any(rota.is_to_go(client, now) for rota in self._of(client))
+            and not any(rota.coming == client for rota in self._of(client))
+        ]
+
     def _decide(self, gpu: str, now: float) -> Handover | None:
         """The handover that this GPU asks for; clients that are not welcome elsewhere stand aside."""
-        rota, aside = self._rotas[gpu], set[str]()
+        rota, aside = self._rotas[gpu], set(self.away)
         while (decision := rota.decide(now, aside)).into:
             answer = self._welcome(decision.into, gpu, now)
             if answer is Welcome.YES:

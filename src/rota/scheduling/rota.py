@@ -87,6 +87,10 @@ class Rota:
         """Somebody else wants this GPU."""
         return any(member.wanting and member.client != client for member in self._members.values())
 
+    def is_wanting(self, client: str) -> bool:
+        """The client wants this GPU."""
+        return self._members[client].wanting
+
     def is_guest(self, client: str) -> bool:
         """The client's gates are open beside the holder's."""
         return self._members[client].guest
@@ -321,6 +325,11 @@ class Rota:
         if not order.due(self.rules, holder, member):
             return Welcome.NO
         return Welcome.YES if holder.ran(now) >= self.rules.minimum else Welcome.SOON
+
+    def is_to_go(self, client: str, now: float) -> bool:
+        """The gates of a client that can have no turn are open: close them."""
+        member = self._members[client]
+        return member.open and not member.draining and member.spared <= now
 
     # The arithmetic
 

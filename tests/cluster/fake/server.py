@@ -170,6 +170,8 @@ class FakeCluster:
                 return Response(200, stream=self._watch(asked, request))
             case "get":
                 return Response(200, self.store.get(asked.plural, asked.namespace, asked.name))
+            case "create" if asked.plural == "pods/eviction":
+                return Response(201, self._evict(asked, request))
             case "create":
                 return Response(201, self._create(asked, request))
             case "update":
@@ -189,6 +191,18 @@ class FakeCluster:
             raise Problem(400, "the namespace of the object does not match the request")
         body["metadata"] = meta | ({"namespace": asked.namespace} if asked.namespace else {})
         return self.store.create(asked.plural, body, manager_of(request))
+
+    def _evict(self, asked: Asked, request: Request) -> Thing:
+        """A pod that is evicted is marked as any that is deleted; budgets are not emulated."""
+        pod = self.store.get("pods", asked.namespace, asked.name)
+        options = request.json().get("deleteOptions") or {}
+        if (
+            options.get("preconditions", {}).get("uid", pod["metadata"]["uid"])
+            != pod["metadata"]["uid"]
+        ):
+            raise Problem(409, "the UID in the precondition does not match")
+        when = {"metadata": {"deletionTimestamp": "2026-11-25T12:00:00Z"}}
+        return self.store.merge("pods", asked.namespace, asked.name, when, manager_of(request))
 
     def _update(self, asked: Asked, request: Request) -> Thing:
         key = (asked.plural, asked.namespace, asked.name)
@@ -278,6 +292,8 @@ def parse(request: Request) -> Asked:
     namespace = ""
     if rest[:1] == ["namespaces"] and len(rest) > 2:
         _, namespace, *rest = rest
+    if rest[:1] == ["pods"] and rest[2:] == ["eviction"]:
+        return Asked(VERBS.get(request.method, "get"), group, "pods/eviction", namespace, rest[1])
     if not 1 <= len(rest) <= 2:
         raise Problem(404, "the server could not find the requested resource")
     name = rest[1] if len(rest) == 2 else ""
