@@ -19,7 +19,7 @@ CLASSES = """\
 `interactive` begins its turn as soon as it wants one, within its share; `batch` takes what the others
 leave, and a thirty-second part of its share beside them, so that it is never starved. All containers
 of a pod get what its annotations say. An annotation that is changed while the pod runs counts at once.
-`rota.dev/paging` is read and kept; nothing is paged out in this version.
+`rota.dev/paging: never` keeps a pod on the GPU, also while it idles and somebody needs its memory.
 
 A value that makes no sense counts as the default, and a `BadAnnotation` Event on the pod says so."""
 
@@ -45,7 +45,7 @@ RIGHTS = """\
 API server that enforces them be used by an agent, and checks that each right is used and none is
 missing. Where an optional one is missing, the log and `/api/v1/status` say what does not happen; it is
 tried again every ten minutes or so. Those of `leases`, and `get` and `delete` of pods, only beside
-NVIDIA's plugin."""
+NVIDIA's plugin; that of `pods/eviction` only where a config says `rota.memory.evict`."""
 
 
 def page() -> str:
