@@ -289,6 +289,7 @@ class Stage:
         self.never: set[str] = set()
         self.settings = PagingSettings(enabled=True, idle_after=IDLE, host_part=1.0)
         self.oversubscribe = oversubscribe
+        self.shared = True
         kind = type("NowHere", (Now,), {"world": self.world})
         monkeypatch.setattr(keeper, "Hold", kind)
         self.begin()
@@ -347,7 +348,8 @@ class Stage:
         pool = Pool("G", TOTAL, 4, CONTEXT, 0, self.oversubscribe, context=CONTEXT)
         terms = GpuTerms(pool, tuple(Claim(name) for name in names), auto=False)
         settings = Settings(handing="disjoint", rules=Rules(quantum=0.05, burst=0.0))
-        self.conductor.tell(Node(settings, specs, (terms,), self.settings), self.world.now)
+        told = (terms,) if self.shared else ()
+        self.conductor.tell(Node(settings, specs, told, self.settings), self.world.now)
 
     def play(self, seconds: float, tick: float = 0.01) -> None:
         end = self.world.now + seconds

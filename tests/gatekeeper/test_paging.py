@@ -221,6 +221,17 @@ def test_everybody_is_brought_home_as_far_as_there_is_room(stage: Stage) -> None
     assert not stage.paging.any_out
 
 
+def test_who_is_out_comes_back_to_a_gpu_that_is_no_longer_shared(stage: Stage) -> None:
+    two(stage)
+    stage.settle()
+    stage.shared = False
+    stage.wish("new", False)
+    stage.wish("old", True)
+    stage.tell()
+    stage.settle()
+    assert stage.place("old") == "resident"
+
+
 def test_who_ends_in_host_memory_is_forgotten(stage: Stage) -> None:
     two(stage)
     stage.settle()

@@ -100,10 +100,11 @@ class Conductor:
         self._told = node.settings
         self._set_rules()
         self._changed, self._still = True, False
-        if self.memory:
-            self.memory.tell(node.memory)
         if self.paging:
             self.paging.tell(node.paging)
+        if self.memory:
+            terms = self.paging.terms(node) if self.paging else node.memory
+            self.memory.tell(terms)
         told = {spec.id: spec for spec in node.clients}
         for client in [client for client in self.groups if client not in told]:
             self._remove(client, now)

@@ -45,6 +45,14 @@ class Notes:
                 found[gpu] = found.get(gpu, 0) + size
         return found
 
+    def gpus(self) -> dict[str, int]:
+        """GPU → the bytes of it that are in host memory."""
+        found: dict[str, int] = {}
+        for note in self._notes.values():
+            for gpu, size in note.memory.items():
+                found[gpu] = found.get(gpu, 0) + size
+        return found
+
     @property
     def any_out(self) -> bool:
         """Some process is not on the GPU, and could come back."""

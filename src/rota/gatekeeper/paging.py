@@ -19,12 +19,14 @@ from rota.gatekeeper.clearing import Clearing, Turns
 from rota.gatekeeper.crossing import AWAY, COMING, Crossing, Gpus
 from rota.gatekeeper.gate import Gate
 from rota.gatekeeper.group import Group
-from rota.gatekeeper.messages import PagingSettings
+from rota.gatekeeper.messages import Node, PagingSettings
 from rota.gatekeeper.needs import UNKNOWN, Room
 from rota.gatekeeper.paged import PagedJournal
 from rota.gatekeeper.rescue import LOST
 from rota.gatekeeper.rooms import Rooms
+from rota.memory.limits import Claim, Pool
 from rota.memory.pager import PagingRefused, Place
+from rota.memory.terms import GpuTerms
 
 FORGOTTEN = 1.0
 """Seconds between two looks for notes of processes that are no more."""
@@ -69,6 +71,20 @@ class Paging:
     def tell(self, settings: PagingSettings) -> None:
         """Take over what the agent says."""
         self._clearing.settings = settings
+
+    def terms(self, node: Node) -> tuple[GpuTerms, ...]:
+        """How memory is shared; of a GPU that no longer is, where somebody comes back to it, too."""
+        known = {terms.gpu for terms in node.memory}
+        return node.memory + tuple(
+            GpuTerms(
+                Pool(gpu, size, 1, limited=False),
+                tuple(Claim(client.id) for client in node.clients if gpu in client.shares),
+                hard=False,
+                auto=False,
+            )
+            for gpu, size in self._crossing.notes.gpus().items()
+            if gpu not in known
+        )
 
     @property
     def homing(self) -> bool:
