@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 import asyncio
+from dataclasses import replace
 
 import pytest
 
 from rota.cluster.annotations import PodWish
+from rota.cluster.rights import manifests
 from rota.emulation import driver
 from rota.gatekeeper.client import ask
+from rota.kubelet.embedded import PodSpec
 from tests.agent.conftest import sharing
 from tests.agent.world import World, clients, trainer, turns_of
 
@@ -79,3 +82,25 @@ async def test_a_pod_that_took_a_gpu_without_asking_is_shown_and_told(
     (message,) = await world.until(lambda: world.messages("UnmanagedGpuUse", "Pod"))
     assert "never gated" in message
     assert "NVIDIA_VISIBLE_DEVICES" in message
+
+
+async def test_the_worst_offender_is_evicted_before_the_gpu_is_full(world: World) -> None:
+    evict = "rota: {memory: {enforce: report, evict: true}}\n"
+    world.config(any=sharing(4) + evict)
+    world.cluster.allow_only(manifests("rota", config_name="config", evict=True))
+    world.start()
+    await world.node.until_allocatable(4)
+    world.pod(trainer("well"))
+    world.pod(hog("hog"))
+    (message,) = await world.until_told("EvictedForGpuMemory", "Pod")
+    assert "most beyond its limit" in message
+    ending = {pod["metadata"]["name"] for pod in world.store.all("pods")
+              if "deletionTimestamp" in pod["metadata"]}  # fmt: skip
+    assert ending == {"hog"}
+
+
+def hog(name: str) -> PodSpec:
+    """A pod that takes nearly all memory of its GPU."""
+    spec = trainer(name)
+    command = (*spec.containers[0].command[:3], "notebook", "--memory", "14700Mi")
+    return replace(spec, containers=(replace(spec.containers[0], command=command),))

@@ -14,7 +14,17 @@ from rota.agent.observer import Observer, less_in, over_in, ungated_in
 from rota.clients.picture import Picture, ProcessKey, Unmanaged, Why
 from rota.cluster.events import Ref
 from rota.cluster.pods import PodFacts, Pods
-from rota.cluster.reasons import LESS_MEMORY, OVER_LIMIT, UNGATED, UNMANAGED, Reason
+from rota.cluster.reasons import (
+    LESS_MEMORY,
+    LOST,
+    OVER_LIMIT,
+    PAGED_IN,
+    PAGED_OUT,
+    UNGATED,
+    UNMANAGED,
+    WAITS_FOR_MEMORY,
+    Reason,
+)
 from rota.errors import RotaError
 
 GPU = "GPU-1"
@@ -101,6 +111,26 @@ async def test_a_client_that_begins_to_run_ungated_is_told_each_time_it_begins(
     await look(turns, citizen, now("a"), now(""), now("b"))
     assert [(ref.name, reason) for ref, reason, _ in citizen.events] == [("p", UNGATED)] * 2
     assert citizen.events[1][2] == "container main takes no turns: b"
+
+
+async def test_who_goes_to_host_memory_waits_there_and_comes_back_is_told_once_each(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr("rota.agent.observer.LOOK", 0.0)
+    turns, citizen = FakeTurns(), FakeCitizen()
+    plain = {"bytes": 3 << 30, "wants": True, "paused": False, "error": "", "short": 0}
+
+    def now(place: str, short: int = 0, error: str = "") -> Callable[[], None]:
+        where = {CLIENT: {"place": place, **plain, "short": short, "error": error}}
+        return lambda: turns.told.update(state() | {"paging": where})
+
+    steps = [now("out"), now("out", 1 << 30), now("entering"), now("resident")]
+    await look(turns, citizen, *steps, now("lost", error="the driver lost it"))
+    assert [reason for _, reason, _ in citizen.events] == [
+        PAGED_OUT, WAITS_FOR_MEMORY, PAGED_IN, LOST,
+    ]  # fmt: skip
+    assert "3.0 GiB of its GPU memory are in host memory" in citizen.events[0][2]
+    assert "waits for 1.0 GiB" in citizen.events[1][2]
 
 
 async def test_a_client_over_its_limit_is_told(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -54,6 +54,18 @@ def test_a_process_of_a_pod_is_seen_with_its_container(
     assert look.young == {ProcessKey(pid, 7), ProcessKey(other, 8)}
 
 
+def test_a_process_whose_memory_is_in_host_memory_is_seen_all_the_same(
+    proc: FakeProc, logs: FakeLogs, door: Callable[..., FakeDoor]
+) -> None:
+    logs.start("ml", "train", UID, "main", ID)
+    pid, ended = proc.add(cgroup=CGROUP, started=7), 999999
+    paged = {"a": (pid, ended), "b": ()}
+    place = Place(logs.root)
+    made = Sightings(door(a=[], b=[]), "ab", place, Processes(proc.root), paged=paged.__getitem__)
+    assert owners(made) == [Owner(MAIN)]
+    assert made.look((), 0.0).seen["b"] == ()
+
+
 def test_a_process_that_has_ended_is_seen_no_more(
     proc: FakeProc, door: Callable[..., FakeDoor], make: Make
 ) -> None:

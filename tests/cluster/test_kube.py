@@ -43,6 +43,16 @@ async def test_an_object_is_made_read_changed_replaced_and_deleted(api: KubeApi)
         await api.get(CONFIG_MAPS, "config", "rota")
 
 
+async def test_a_pod_is_evicted_if_it_still_is_that_one(cluster: FakeCluster, api: KubeApi) -> None:
+    made = cluster.store.create("pods", {"metadata": {"namespace": "default", "name": "p"}})
+    with pytest.raises(Conflict, match="UID"):
+        await api.evict("p", "default", uid="another")
+    await api.evict("p", "default", uid=metadata(made)["uid"])
+    assert metadata(await api.get(PODS, "p", "default"))["deletionTimestamp"]
+    with pytest.raises(NotFound):
+        await api.evict("q", "default")
+
+
 async def test_what_is_there_is_not_made_twice(api: KubeApi) -> None:
     await api.create(CONFIG_MAPS, config_map(), "rota")
     with pytest.raises(Conflict, match="already exists"):

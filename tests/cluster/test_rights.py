@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 from rota.cluster.rights import RIGHTS, manifests, table, used
 
 
@@ -35,6 +37,15 @@ def test_beside_nvidias_plugin_it_may_delete_pods_in_that_namespace_only() -> No
     ]
     assert deleting == ["gpu-operator"]
     assert not any("delete" in right.verbs for right in used())
+
+
+def test_pods_may_be_evicted_only_where_a_config_says_so() -> None:
+    def evicts(made: list[dict[str, Any]]) -> list[list[str]]:
+        rules = [rule for one in made for rule in one.get("rules", ())]
+        return [rule["verbs"] for rule in rules if rule["resources"] == ["pods/eviction"]]
+
+    assert evicts(manifests("rota", evict=True)) == [["create"]]
+    assert evicts(manifests("rota")) == []
 
 
 def test_nothing_is_asked_for_by_a_star_and_no_secret_is_read() -> None:

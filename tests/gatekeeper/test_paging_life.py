@@ -147,7 +147,7 @@ class Life(RuleBasedStateMachine):
 
 
 Life.TestCase.settings = settings(
-    max_examples=int(RANDOM or 12),
+    max_examples=int(RANDOM or 8),
     stateful_step_count=25,
     derandomize=not RANDOM,
     deadline=None,

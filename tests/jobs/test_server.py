@@ -109,6 +109,33 @@ async def test_no_wait_says_who_is_in_the_way_and_leaves(desk: Desk) -> None:
     assert desk.office.keeper.waiting == ()
 
 
+async def test_paging_is_refused_where_nobody_can_or_there_is_nothing_on_a_gpu(desk: Desk) -> None:
+    desk.office.keeper.enter(wish("runs"), desk.office.programs.start("sleep", "600"))
+    desk.office.keeper.enter(wish("waits"), desk.office.programs.start("sleep", "600"))
+    for job, words in (("runs", "pages nobody"), ("waits", "in line"), ("no", "no such job")):
+        assert words in (await desk.ask("pause", job=job))["error"]["what"]
+    assert "cannot be" in (await desk.ask("resume", job=""))["error"]["what"]
+
+
+def test_where_a_jobs_memory_is_shows_in_its_state() -> None:
+    job = job_of(0)
+    places = {
+        "paged out": {"place": "out", "paused": False},
+        "paused": {"place": "held", "paused": True},
+        "paging out": {"place": "leaving", "paused": True},
+        "paging in": {"place": "entering", "paused": False},
+        "lost": {"place": "lost", "paused": False},
+        "running": {"place": "resident", "paused": False},
+    }
+    for state, where in places.items():
+        (shown,) = listed([job], [], 0, {job.id: where | {"bytes": 7}})
+        assert shown["state"] == state
+    ending = replace(job, state="ending")
+    assert (
+        listed([ending], [], 0, {job.id: places["paused"] | {"bytes": 7}})[0]["state"] == "ending"
+    )
+
+
 async def test_another_emulation_is_refused(desk: Desk) -> None:
     reply = await desk.ask("run", emulate="h200", **protocol.wish_fields(wish()))
     assert "emulates t4" in reply["error"]["what"]

@@ -15,6 +15,7 @@ from typing import Any, TypeAlias
 
 from rota.agent.logs import Logger
 from rota.errors import RotaError
+from rota.gatekeeper.client import NoGatekeeper
 from rota.memory.sizes import shown
 
 LOOK = 1.0
@@ -81,6 +82,15 @@ class Pages:
             if self.wanted or self._before:
                 with suppress(RotaError):  # it is told elsewhere that there is no gatekeeper
                     self._tell((await self._state()).get("paging", {}))
+
+    async def reached(self, ask: Callable[[], Awaitable[None]]) -> None:
+        """Ask the gatekeeper, once one answers: it may be starting. Errors as its own."""
+        for _ in range(round(UNKNOWN / SOON)):
+            with suppress(NoGatekeeper):
+                await ask()
+                return
+            await asyncio.sleep(SOON)
+        await ask()
 
     async def follow(self, client: str, *, out: bool) -> AsyncIterator[Step]:
         """The steps of a client that was asked to go, or to come back, until it has.

@@ -180,7 +180,7 @@ class Turns:
         Raises:
             RotaError: it cannot be, and why.
         """
-        await self._supervisor.page(client, out=out)
+        await self._pages.reached(lambda: self._supervisor.page(client, out=out))
         async for step in self._pages.follow(client, out=out):
             yield step
 

@@ -226,7 +226,8 @@ class Gatekeeper:
     def _gone(self, peer: Peer) -> None:
         if peer is self._agent:
             self._agent, self._heard = None, time.monotonic()
-            self._conductor.turn_off(LOST_AGENT, self._heard)
+            if not self._ending:  # then clients are being brought back, and all is opened after
+                self._conductor.turn_off(LOST_AGENT, self._heard)
 
     def _turns(self, message: dict[str, Any]) -> dict[str, Any]:
         since = message.get("since", 0)
