@@ -44,6 +44,18 @@ def test_an_idle_client_makes_room_before_a_newcomers_turn_begins(stage: Stage) 
     assert stage.grab("new", 4 * GIB) == 4 * GIB
 
 
+def test_a_page_out_that_hangs_keeps_a_newcomer_back_for_so_long_and_no_longer(
+    stage: Stage, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("rota.gatekeeper.clearing.PATIENCE", 2.0)
+    two(stage)
+    stage.play(1.0)
+    assert stage.of("new")[0].state is GateState.CLOSED
+    stage.play(2.0)
+    assert stage.of("new")[0].state is GateState.OPEN
+    assert stage.place("old") == "leaving"
+
+
 def test_who_is_out_is_seen_waiting_and_comes_back_before_its_turn(stage: Stage) -> None:
     two(stage)
     stage.settle()

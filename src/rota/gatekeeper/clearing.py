@@ -20,6 +20,9 @@ from rota.memory.pager import Place
 from rota.memory.paging import Choice
 from rota.scheduling.ensemble import Ensemble
 
+PATIENCE = 120.0
+"""Seconds that a client on a GPU waits for room at most: a driver may hang in somebody's page-out."""
+
 YOUNG = 1.0
 """Seconds after its coming in which a client must be in a reading of its GPU."""
 
@@ -59,6 +62,7 @@ class Clearing:
         self._crossing, self._gpus, self._rooms = crossing, gpus, rooms
         self._served: set[str] = set()
         self._kept_before: set[str] = set()
+        self._kept_since: dict[str, float] = {}
 
     @property
     def hurried(self) -> bool:
@@ -74,7 +78,7 @@ class Clearing:
 
     def forget(self, client: str) -> None:
         """It is no more."""
-        for known in (self.used, self.asks, self.short):
+        for known in (self.used, self.asks, self.short, self._kept_since):
             known.pop(client, None)
         for some in (self.kept_back, self._served):
             some.discard(client)
@@ -186,10 +190,12 @@ class Clearing:
             if missing > 0:
                 waits = self._page_out_for(client, gpu, missing, turns, now, part=True) or waits
                 self.short[client] = self.short.get(client, 0) + missing
-        if not waits:
+        if not waits or now - self._kept_since.get(client, now) > PATIENCE:
             self._served.add(client)
+            self._kept_since.pop(client, None)
         elif client not in self._served and not any(gate.starting for gate in group):
             self.kept_back.add(client)
+            self._kept_since.setdefault(client, now)
 
     def _is_to_be_read(self, client: str, gpu: str, now: float) -> bool:
         """A reading of that GPU with that client is to be had in a moment."""

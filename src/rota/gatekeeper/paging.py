@@ -32,7 +32,10 @@ FORGOTTEN = 1.0
 """Seconds between two looks for notes of processes that are no more."""
 
 PACE = 0.02
-"""Seconds between two looks for whom there is something to do."""
+"""Seconds between two looks for whom there is something to do, while somebody is on its way."""
+
+CALM = 0.1
+"""The same while nobody is. A newcomer, and who begins to want the GPU, are seen to at once."""
 
 
 class Arrival(enum.Enum):
@@ -145,9 +148,10 @@ class Paging:
         """What the turns are to make of a client that was seen to want the GPU, or not."""
         if not self._active:
             return wants
-        if wants:
-            self._clearing.asks.setdefault(client, now)
-        elif wants is False:
+        if wants and client not in self._clearing.asks:
+            self._clearing.asks[client] = now
+            self._looked = 0.0
+        if wants is False:
             self._clearing.asks.pop(client, None)
         place = self._crossing.place(client)
         if place in COMING:
@@ -219,7 +223,7 @@ class Paging:
         """See what has become of the steps under way, and begin those that are due."""
         crossing = self._crossing
         back = crossing.back(turns.groups)
-        if not self._active or not (back or now - self._looked >= PACE):
+        if not self._active or not (back or self._is_due(turns, now)):
             return
         self._looked = now
         self._meet(turns, now)
@@ -236,6 +240,11 @@ class Paging:
         self._obey(turns, now)
         self._clearing.step(turns, now)
         turns.ensemble.away = self.away
+
+    def _is_due(self, turns: Turns, now: float) -> bool:
+        calm = not (self.moving or self.hurried)
+        known = self._crossing.pager.seats.keys() == turns.groups.keys()
+        return now - self._looked >= (CALM if calm and known else PACE)
 
     def _rest(self, now: float) -> None:
         """There are no turns: nobody is held back, and nothing is held."""
