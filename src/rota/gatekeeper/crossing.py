@@ -145,9 +145,12 @@ class Crossing:
             return
         if group.state is not State.CLOSED or not all(g.closed and not g.calling for g in group):
             return
+        stands = self._stands_of(group)
+        if stands is None:
+            return
         try:
             for gate in group:
-                memory = self._memory_of(client, gate)
+                memory = self._memory_of(client, gate, stands)
                 self.notes.begin(gate.process, client, memory, client in self.paused)
         except JournalError as error:
             self._stayed(client, group, now, str(error))
@@ -157,12 +160,19 @@ class Crossing:
             gate.page(Call.PAGE_OUT)
         self._under_way.add(client)
 
-    def _memory_of(self, client: str, gate: Gate) -> dict[str, int]:
-        """What a process has, as the driver told last; where it did not, all that its client has."""
-        memory: dict[str, int] = {}
-        for gpu, size in self.pager.seat(client).memory.items():
-            stand = self._gpus.stand(gpu)
-            memory[gpu] = stand.processes.get(gate.process.pid, size) if stand else size
+    def _stands_of(self, group: Group) -> dict[str, Stand] | None:
+        """Its GPUs as they were read after its gates had closed: it may have allocated till then."""
+        stands = {gpu: self._gpus.stand(gpu) for gpu in group.spec.shares}
+        found = {gpu: s for gpu, s in stands.items() if s and s.shares and s.at > group.since}
+        return found if len(found) == len(stands) else None
+
+    def _memory_of(self, client: str, gate: Gate, stands: Mapping[str, Stand]) -> dict[str, int]:
+        """What a process has; where the driver does not tell it alone, all that its client has."""
+        pid, memory = gate.process.pid, {}
+        for gpu, stand in stands.items():
+            assert stand.shares is not None
+            rows = {row.client: row.use for row in stand.shares.rows}
+            memory[gpu] = stand.processes.get(pid, rows.get(client, 0))
         return memory
 
     def _has_left(self, client: str, group: Group, now: float) -> None:
