@@ -297,6 +297,7 @@ def test_threads_come_and_go(program: Program, demand: ProcessDemand) -> None:
         eventually(demand.wants)
         program.do("gate.give()")
         eventually(demand.asleep)
+        eventually(lambda: program.do("threading.active_count()") == "1")
         program.do("gate.take(30)")
         eventually(lambda: holds(lambda: not demand.wants()))
 

@@ -168,7 +168,7 @@ class Collector:
         owners = {one.key: [key.pid for key in one.processes] for one in here}
         served = {gpu: r.served for gpu, r in readings.items() if r.served is not None}
         at = gates.at if gates.at is not None else now
-        self._seconds.look(at, gates.fares(), owners, served)
+        self._seconds.look(at, gates.fares(), owners, served, noted=not facts.emulated)
         for one in here:
             standing = gates.standing(*one.key)
             waited = standing.waited if standing.since is not None else 0.0

@@ -3,8 +3,8 @@
 *GPU seconds* are time in which kernels ran. The driver says how long a GPU was busy, and for whom: a
 client that had it alone is told what the driver says of its processes. Of clients that took turns
 NVML only notes, five times a second, who has the GPU at that moment, which after a minute is still
-a few points off. So what the driver says of them together is divided by their turns, which are
-known to the millisecond. All in all GPU seconds add up to the time in which the GPU was busy. Where
+a few points off. So what it says of them together is divided by their turns, which are known to
+the millisecond. The accounts of an emulated GPU are exact, and need no division. All in all GPU seconds add up to the time in which the GPU was busy. Where
 the driver does not tell (MIG, or a process that it hides), turn seconds take their place.
 
 *Turn seconds* are the time in a client's own turns less what it was seen idle. They are more than
@@ -77,6 +77,8 @@ class GpuSeconds:
         fares: Mapping[Key, float],
         owners: Mapping[Key, Iterable[int]],
         served: Mapping[str, Mapping[int, float]],
+        *,
+        noted: bool = True,
     ) -> None:
         """Take in one look, after all turns that had ended by then.
 
@@ -85,6 +87,7 @@ class GpuSeconds:
             fares: seconds of their turns of now, of the clients that are in a rota.
             owners: the pids of each client on each GPU.
             served: GPU → pid → seconds; without the GPUs of which the driver does not tell.
+            noted: these are sums of what was noted now and then, as NVML's; else they are exact.
         """
         for key in {*fares, *owners, *self._accounts}:  # who is gone may have a last account
             account = self._accounts[key]
@@ -93,7 +96,7 @@ class GpuSeconds:
             account.fresh, account.turns = (turns - account.turns, driver), turns
         for gpu in {gpu for _, gpu in self._accounts}:
             here = [key for key in self._accounts if key[1] == gpu]
-            _divide({key: self._accounts[key] for key in here}, fares)
+            _divide({key: self._accounts[key] for key in here}, fares if noted else ())
         for account in self._accounts.values():
             _mark(account.points, now, account.total)
 
