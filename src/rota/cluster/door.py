@@ -94,6 +94,12 @@ EVENTS = Kind("events", "Event")
 EVICTIONS = Kind("pods/eviction", "Eviction")
 """Made of a pod: `pods/<name>/eviction`."""
 LEASES = Kind("leases", "Lease", "coordination.k8s.io")
+NAMESPACES = Kind("namespaces", "Namespace")
+QUOTAS = Kind("resourcequotas", "ResourceQuota")
+LIMIT_RANGES = Kind("limitranges", "LimitRange")
+DEPLOYMENTS = Kind("deployments", "Deployment", "apps")
+DAEMON_SETS = Kind("daemonsets", "DaemonSet", "apps")
+CLUSTER_POLICIES = Kind("clusterpolicies", "ClusterPolicy", "nvidia.com")
 
 
 @dataclass(frozen=True, slots=True)
@@ -105,12 +111,14 @@ class View:
         namespace: empty for all namespaces, and where the kind has none.
         fields: a field selector, such as `metadata.name=n1`.
         metadata_only: leave out spec and status, on the server.
+        labels: a label selector, such as `app=x`.
     """
 
     kind: Kind
     namespace: str = ""
     fields: str = ""
     metadata_only: bool = False
+    labels: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -164,12 +172,34 @@ class Api(Protocol):
         """Change some fields (a JSON merge patch)."""
         ...
 
-    async def apply(self, kind: Kind, body: Object, name: str, manager: str) -> Object:
-        """Own exactly these fields (server-side apply, never by force)."""
+    async def apply(
+        self,
+        kind: Kind,
+        body: Object,
+        name: str,
+        manager: str,
+        namespace: str = "",
+        *,
+        force: bool = False,
+        dry_run: bool = False,
+    ) -> Object:
+        """Own exactly these fields (server-side apply); `force`: whoever owned them.
+
+        `dry_run`: the server says what it would become, and changes nothing.
+        """
         ...
 
-    async def delete(self, kind: Kind, name: str, namespace: str = "", uid: str = "") -> None:
-        """Delete an object; with `uid`, only if it is still that one."""
+    async def delete(
+        self, kind: Kind, name: str, namespace: str = "", uid: str = "", propagation: str = ""
+    ) -> None:
+        """Delete an object; with `uid`, only if it is still that one.
+
+        `propagation`: Foreground, Background or Orphan; empty for the kind's own.
+        """
+        ...
+
+    async def fetch(self, path: str, params: Mapping[str, str] | None = None) -> bytes:
+        """What lies at a path, as it is: a pod's log, an answer through the server's proxy."""
         ...
 
     async def evict(self, name: str, namespace: str, uid: str = "") -> None:

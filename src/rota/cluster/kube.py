@@ -16,7 +16,6 @@ from typing import Any, NoReturn, cast
 
 import httpx2
 from lightkube.config.client_adapter import AsyncClient, ConnectionParams, verify_cluster
-from lightkube.config.kubeconfig import KubeConfig
 from lightkube.core.exceptions import ConfigError
 
 from rota import __version__
@@ -35,6 +34,7 @@ from rota.cluster.door import (
     Object,
     View,
 )
+from rota.cluster.kubeconfig import BROKEN, chosen, refused
 
 CONNECT = 10.0
 """Seconds in which the server must take a connection."""
@@ -44,6 +44,9 @@ ANSWER = 30.0
 
 LATE = 30.0
 """Seconds that a watch may last beyond the time that it was asked for."""
+
+PAGE = 500
+"""Objects that one answer of a fresh list may have; kubectl's number."""
 
 LONGEST_LINE = 8 << 20
 """Bytes that one change may have: eight times what an object can."""
@@ -66,38 +69,42 @@ class KubeApi:
         self._where = where
 
     @classmethod
-    def connect(cls) -> KubeApi:
-        """For the server that the environment names.
+    def connect(cls, file: str = "", context: str = "", answer: float | None = None) -> KubeApi:
+        """For the server that the environment names, or a kubeconfig and its context.
+
+        Args:
+            file: a kubeconfig; empty for the environment's.
+            context: one of its contexts; empty for its current one.
+            answer: seconds in which an answer must begin, and go on.
 
         Raises:
-            ClusterError: it names none, or the credentials cannot be read.
+            ClusterError: there is none, or the credentials cannot be read.
         """
+        config = chosen(file, context)
+        timeout = httpx2.Timeout(answer or ANSWER, connect=min(CONNECT, answer or CONNECT))
         try:
-            config = KubeConfig.from_env().get()
-            assert config is not None
-            user = config.user
-            if user is None:
-                raise ConfigError("the context has no user")
-            verify = verify_cluster(config.cluster, user, config.abs_file)
+            assert config.user is not None
+            verify = verify_cluster(config.cluster, config.user, config.abs_file)
             transport = httpx2.AsyncHTTPTransport(verify=verify, socket_options=_ALIVE)
-            timeout = httpx2.Timeout(ANSWER, connect=CONNECT)
             params = ConnectionParams(timeout=timeout, transport=transport)  # type: ignore[arg-type]
             client = AsyncClient(config, params)
-        except (ConfigError, OSError, KeyError, ValueError, TypeError) as error:
-            raise ClusterError(
-                f"no way to the Kubernetes API: {error}",
-                hint="give the pod a service account, or name a kubeconfig with $KUBECONFIG",
-            ) from None
+        except BROKEN as error:
+            raise refused(error, file) from None
         client.headers["User-Agent"] = f"rota/{__version__}"
         return cls(client, config.cluster.server)
 
     async def list(self, view: View, *, fresh: bool = False) -> Listing:
         """All objects of a view. Errors as the door's."""
-        params = _selector(view) | ({} if fresh else {"resourceVersion": "0"})
+        params = _selector(view) | ({"limit": str(PAGE)} if fresh else {"resourceVersion": "0"})
         accept = _accept("PartialObjectMetadataList", view)
-        answer = await self._ask("GET", _path(view), params=params, headers=accept)
-        version = str((answer.get("metadata") or {}).get("resourceVersion", ""))
-        return Listing(tuple(answer.get("items") or ()), version)
+        items: list[Object] = []
+        while True:
+            answer = await self._ask("GET", _path(view), params=params, headers=accept)
+            meta = answer.get("metadata") or {}
+            items += answer.get("items") or ()
+            if not meta.get("continue"):
+                return Listing(tuple(items), str(meta.get("resourceVersion", "")))
+            params["continue"] = str(meta["continue"])
 
     async def watch(self, view: View, version: str, seconds: float) -> AsyncGenerator[Change, None]:
         """Changes after that version. Errors as the door's, also in the middle."""
@@ -138,17 +145,36 @@ class KubeApi:
         headers = {"Content-Type": "application/merge-patch+json"}
         return await self._ask("PATCH", kind.path(namespace, name), body=body, headers=headers)
 
-    async def apply(self, kind: Kind, body: Object, name: str, manager: str) -> Object:
+    async def apply(
+        self,
+        kind: Kind,
+        body: Object,
+        name: str,
+        manager: str,
+        namespace: str = "",
+        *,
+        force: bool = False,
+        dry_run: bool = False,
+    ) -> Object:
         """Own exactly these fields."""
         headers = {"Content-Type": "application/apply-patch+yaml"}
-        params = {"fieldManager": manager, "force": "false"}
-        path = kind.path("", name)
+        params = {"fieldManager": manager, "force": "true" if force else "false"}
+        params |= {"dryRun": "All"} if dry_run else {}
+        path = kind.path(namespace, name)
         return await self._ask("PATCH", path, body=body, headers=headers, params=params)
 
-    async def delete(self, kind: Kind, name: str, namespace: str = "", uid: str = "") -> None:
+    async def delete(
+        self, kind: Kind, name: str, namespace: str = "", uid: str = "", propagation: str = ""
+    ) -> None:
         """Delete an object."""
-        body = {"preconditions": {"uid": uid}} if uid else None
-        await self._ask("DELETE", kind.path(namespace, name), body=body)
+        body = ({"preconditions": {"uid": uid}} if uid else {}) | (
+            {"propagationPolicy": propagation} if propagation else {}
+        )
+        await self._ask("DELETE", kind.path(namespace, name), body=body or None)
+
+    async def fetch(self, path: str, params: Mapping[str, str] | None = None) -> bytes:
+        """What lies at a path, as it is."""
+        return (await self._send("GET", path, params=params, headers={"Accept": "*/*"})).content
 
     async def evict(self, name: str, namespace: str, uid: str = "") -> None:
         """Have a pod ended with its grace. Errors as the door's."""
@@ -176,13 +202,17 @@ class KubeApi:
     ) -> Mapping[str, Any]:
         content = None if body is None else json.dumps(body).encode()
         sent = {"Content-Type": "application/json", "Accept": "application/json"}
+        response = await self._send(
+            method, path, content=content, headers=sent | dict(headers or {}), params=params
+        )
+        return _object(response.content, path)
+
+    async def _send(self, method: str, path: str, **asked: Any) -> httpx2.Response:
         with self._away():
-            response = await self._client.request(
-                method, path, content=content, headers=sent | dict(headers or {}), params=params
-            )
+            response = await self._client.request(method, path, **asked)
         if response.status_code >= 400:
             _refuse(response, path)
-        return _object(response.content, path)
+        return response
 
     @contextmanager
     def _away(self) -> Iterator[None]:
@@ -215,7 +245,8 @@ async def lines(chunks: AsyncIterable[bytes]) -> AsyncIterator[bytes]:
 
 
 def _selector(view: View) -> dict[str, str]:
-    return {"fieldSelector": view.fields} if view.fields else {}
+    given = {"fieldSelector": view.fields, "labelSelector": view.labels}
+    return {name: value for name, value in given.items() if value}
 
 
 def _path(view: View) -> str:

@@ -227,10 +227,17 @@ class FakeCluster:
             for one in self.store.all(asked.plural, asked.namespace)
             if fits(one, request)
         ]
+        meta = {"resourceVersion": str(self.store.version)}
+        limit = int(request.query.get("limit") or 0)
+        if limit and "resourceVersion" not in request.query:
+            start = int(request.query.get("continue") or 0)
+            if start + limit < len(items):
+                meta["continue"] = str(start + limit)
+            items = items[start : start + limit]
         return {
             "kind": "List",
             "apiVersion": asked.api_version,
-            "metadata": {"resourceVersion": str(self.store.version)},
+            "metadata": meta,
             "items": items,
         }
 
@@ -315,10 +322,20 @@ def fields_of(request: Request) -> dict[str, str]:
     return dict(part.split("=", 1) for part in text.split(",") if part)
 
 
+def labels_of(request: Request) -> dict[str, str | None]:
+    """The label selector: equality, or None where the label only has to be there."""
+    parts = [part for part in request.query.get("labelSelector", "").split(",") if part]
+    pairs = (part.replace("==", "=").partition("=") for part in parts)
+    return {key: value if equals else None for key, equals, value in pairs}
+
+
 def fits(thing: Thing | None, request: Request) -> bool:
-    """Whether the field selector takes an object."""
-    return thing is not None and all(
-        at(thing, path) == value for path, value in fields_of(request).items()
+    """Whether the field selector and the label selector take an object."""
+    if thing is None or any(at(thing, p) != v for p, v in fields_of(request).items()):
+        return False
+    labels = thing["metadata"].get("labels") or {}
+    return all(
+        key in labels and value in (None, labels[key]) for key, value in labels_of(request).items()
     )
 
 
