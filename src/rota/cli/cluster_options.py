@@ -72,7 +72,7 @@ def cluster_terms(given: Mapping[str, Any], key: str | None, local: bool) -> Ter
     from rota.agent.citizen import Terms
 
     return Terms(
-        _config_map(given["config_map"]),
+        config_map_place(given["config_map"]),
         key or "",
         given["labels"],
         given["feature_file"],
@@ -80,7 +80,12 @@ def cluster_terms(given: Mapping[str, Any], key: str | None, local: bool) -> Ter
     )
 
 
-def _config_map(text: str) -> tuple[str, str] | None:
+def config_map_place(text: str) -> tuple[str, str] | None:
+    """Namespace and name of a ConfigMap; None for an empty text.
+
+    Raises:
+        UsageError: it is no such name.
+    """
     if not text:
         return None
     namespace, slash, name = text.partition("/")

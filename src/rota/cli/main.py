@@ -31,6 +31,7 @@ COMMANDS: Mapping[str, str] = {
     "pause": "Bring a local job's GPU memory to host memory.",
     "resume": "Bring a paused job back to the GPU.",
     "stop": "End a local job.",
+    "doctor": "Say what is wrong with a cluster's GPUs, why, and what to type.",
     "bench": "Measure turns beside the driver's own slicing, on this machine.",
     "completion": "Print what makes a shell complete rota's commands.",
 }

@@ -64,6 +64,11 @@ class Reading:
         else:
             self._source(self.disk.named(path))
 
+    def manifest(self, source: Source) -> None:
+        """Read a text as YAML, whatever its name: an object that lives in a cluster."""
+        self.disk.texts[source.file] = source.text
+        self._yaml(source)
+
     def world(self) -> World:
         """Everything read so far, judged config by config."""
         named = {str(p.config_name.value) for p in self._policies() if p.config_name}
