@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import asyncio
 import threading
-from collections.abc import Coroutine
+import time
+from collections.abc import Callable, Coroutine
+from concurrent.futures import Future
 from pathlib import Path
 from typing import Any
 
@@ -29,6 +31,7 @@ class Served:
         self._thread = threading.Thread(target=self._loop.run_forever, daemon=True)
         self._thread.start()
         self._up = True
+        self._tasks: list[Future[Any]] = []
         self.do(self.fake.start())
         self.kubeconfig = self.fake.kubeconfig(folder / "kubeconfig")
         self.access = Access(str(self.kubeconfig))
@@ -36,6 +39,18 @@ class Served:
     def do(self, what: Coroutine[Any, Any, Any]) -> Any:
         """Do something in the cluster's loop, and wait for it."""
         return asyncio.run_coroutine_threadsafe(what, self._loop).result(PATIENCE)
+
+    def begin(self, what: Coroutine[Any, Any, Any]) -> None:
+        """Do something in the cluster's loop until the end."""
+        self._tasks.append(asyncio.run_coroutine_threadsafe(what, self._loop))
+
+    def until(self, true: Callable[[], Any]) -> Any:
+        """Wait for something true."""
+        end = time.monotonic() + PATIENCE
+        while not (found := true()):
+            assert time.monotonic() < end
+            time.sleep(0.02)
+        return found
 
     def stop(self) -> None:
         """Be away."""
@@ -45,6 +60,8 @@ class Served:
 
     def close(self) -> None:
         """End the thread."""
+        for task in self._tasks:
+            task.cancel()
         self.stop()
         self._loop.call_soon_threadsafe(self._loop.stop)
         self._thread.join(PATIENCE)

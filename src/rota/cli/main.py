@@ -31,7 +31,9 @@ COMMANDS: Mapping[str, str] = {
     "pause": "Bring a local job's GPU memory to host memory.",
     "resume": "Bring a paused job back to the GPU.",
     "stop": "End a local job.",
+    "verify": "Prove that a cluster serves its GPUs as its config says.",
     "doctor": "Say what is wrong with a cluster's GPUs, why, and what to type.",
+    "inside": "Show what a program in this container sees of its GPUs.",
     "bench": "Measure turns beside the driver's own slicing, on this machine.",
     "completion": "Print what makes a shell complete rota's commands.",
 }

@@ -29,6 +29,7 @@ class GpuNode:
         allocatable: resource → devices that can be given or are.
         ready: the kubelet is well.
         open: pods may be scheduled to it.
+        taints: what its pods must tolerate.
     """
 
     name: str
@@ -37,6 +38,7 @@ class GpuNode:
     allocatable: Mapping[str, int] = field(default_factory=dict)
     ready: bool = True
     open: bool = True
+    taints: tuple[Mapping[str, Any], ...] = ()
 
     def count(self, resource: str) -> int | None:
         """Physical devices behind a resource, as its label says; None where none does."""
@@ -66,6 +68,7 @@ def node_of(thing: Object) -> GpuNode:
         _devices(status.get("allocatable")),
         conditions.get("Ready", "True") == "True",
         not spec.get("unschedulable"),
+        tuple(spec.get("taints") or ()),
     )
 
 

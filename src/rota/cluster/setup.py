@@ -41,6 +41,7 @@ class Source:
         default: the key for nodes without a label; empty for none.
         image: of Rota's agent; empty for NVIDIA's.
         beside: Rota's agent advertises nothing: NVIDIA's plugin does.
+        runtime_class: of its pods; empty for the node's default.
     """
 
     by: Literal["rota", "nvidia"]
@@ -50,6 +51,7 @@ class Source:
     default: str = ""
     image: str = ""
     beside: bool = False
+    runtime_class: str = ""
 
 
 def sources(gathered: Gathered, given: tuple[str, str] | None = None) -> tuple[Source, ...]:
@@ -128,6 +130,7 @@ def _agent(thing: Object) -> Source | None:
         options.get("--config-key", ""),
         str(container.get("image") or ""),
         "--beside-nvidia" in options,
+        str(spec.get("runtimeClassName") or ""),
     )
 
 

@@ -35,6 +35,7 @@ class Response:
     body: Any = None
     stream: AsyncIterator[bytes] | None = None
     headers: dict[str, str] = field(default_factory=dict)
+    raw: bytes | None = None
 
 
 async def read(reader: asyncio.StreamReader) -> Request | None:
@@ -57,7 +58,7 @@ async def write(writer: asyncio.StreamWriter, response: Response) -> None:
     head = f"HTTP/1.1 {response.code} X\r\nContent-Type: application/json\r\n"
     head += "".join(f"{name}: {value}\r\n" for name, value in response.headers.items())
     if response.stream is None:
-        data = json.dumps(response.body).encode()
+        data = json.dumps(response.body).encode() if response.raw is None else response.raw
         writer.write(f"{head}Content-Length: {len(data)}\r\n\r\n".encode() + data)
         await writer.drain()
         return

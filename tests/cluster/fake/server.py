@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import json
 from collections import Counter
-from collections.abc import AsyncGenerator, AsyncIterator, Iterable
+from collections.abc import AsyncGenerator, AsyncIterator, Awaitable, Callable, Iterable
 from contextlib import aclosing, suppress
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -30,6 +30,7 @@ class Asked:
     namespace: str
     name: str
     version: str = ""
+    rest: str = ""
 
     @property
     def api_version(self) -> str:
@@ -46,6 +47,8 @@ class FakeCluster:
         forbidden: (verb, plural) that are refused whatever the rules say.
         rules: RBAC rules with their namespace (None: everywhere); None allows everything.
         failing: a status code that every request is answered with; 0 for none.
+        parts: what lies below objects, such as `pods/log` → called with namespace, name and the
+            rest of the path; its bytes are the answer.
     """
 
     def __init__(self, store: Store | None = None) -> None:
@@ -55,6 +58,7 @@ class FakeCluster:
         self.failing = 0
         self.forbidden: set[tuple[str, str]] = set()
         self.rules: list[tuple[str | None, Thing]] | None = None
+        self.parts: dict[str, Callable[[str, str, str], Awaitable[bytes]]] = {}
         self.port = 0
         self._server: asyncio.Server | None = None
         self._links: set[asyncio.Task[None]] = set()
@@ -143,6 +147,8 @@ class FakeCluster:
             if self.failing:
                 raise Problem(self.failing, "the server is out of order")
             self._judge(asked, request)
+            if asked.verb == "get" and "/" in asked.plural:
+                return await self._part(asked)
             return self._do(asked, request)
         except Problem as problem:
             return Response(problem.code, problem.status())
@@ -161,6 +167,13 @@ class FakeCluster:
             who = 'User "system:serviceaccount:rota:rota"'
             what = f'cannot {asked.verb} resource "{asked.plural}" in API group "{asked.group}"'
             raise Problem(403, f"{asked.plural} is forbidden: {who} {what}")
+
+    async def _part(self, asked: Asked) -> Response:
+        self.store.get(asked.plural.partition("/")[0], asked.namespace, asked.name)
+        part = self.parts.get(asked.plural)
+        if part is None:
+            raise Problem(404, "the server could not find the requested resource")
+        return Response(200, raw=await part(asked.namespace, asked.name, asked.rest))
 
     def _do(self, asked: Asked, request: Request) -> Response:
         match asked.verb:
@@ -301,6 +314,9 @@ def parse(request: Request) -> Asked:
         _, namespace, *rest = rest
     if rest[:1] == ["pods"] and rest[2:] == ["eviction"]:
         return Asked(VERBS.get(request.method, "get"), group, "pods/eviction", namespace, rest[1])
+    if len(rest) > 2 and rest[2] in ("log", "proxy"):
+        plural, below = f"{rest[0]}/{rest[2]}", "/".join(rest[3:])
+        return Asked("get", group, plural, namespace, rest[1], version, below)
     if not 1 <= len(rest) <= 2:
         raise Problem(404, "the server could not find the requested resource")
     name = rest[1] if len(rest) == 2 else ""
