@@ -59,6 +59,24 @@ class Access:
         return file + (f" --context {self.context}" if self.context else "")
 
 
+WHICH_CLUSTER: tuple[Callable[[Any], Any], ...] = (
+    click.option(
+        "--kubeconfig", type=click.Path(dir_okay=False), default="", metavar="FILE",
+        help="How to reach the cluster.  [default: the pod's service account, $KUBECONFIG, "
+        "~/.kube/config]",
+    ),
+    click.option("--context", default="", metavar="NAME", help="A context of the kubeconfig."),
+)  # fmt: skip
+"""Options of every command that may ask a cluster."""
+
+
+def which_cluster(function: F) -> F:
+    """Add `--kubeconfig` and `--context`."""
+    for option in reversed(WHICH_CLUSTER):
+        function = option(function)
+    return function
+
+
 def access_options(function: F) -> F:
     """Add `--kubeconfig`, `--context`, `-n` and `--request-timeout` as one argument, `access`."""
 
@@ -77,12 +95,7 @@ def access_options(function: F) -> F:
     command.__name__ = function.__name__
     command.__click_params__ = getattr(function, "__click_params__", [])  # type: ignore[attr-defined]
     options = [
-        click.option(
-            "--kubeconfig", type=click.Path(dir_okay=False), default="", metavar="FILE",
-            help="How to reach the cluster.  [default: the pod's service account, $KUBECONFIG, "
-            "~/.kube/config]",
-        ),
-        click.option("--context", default="", metavar="NAME", help="A context of the kubeconfig."),
+        *WHICH_CLUSTER,
         click.option("-n", "--namespace", default="", metavar="NS", help="The namespace."),
         click.option(
             "--request-timeout", type=Duration(), default="10s", show_default=True,

@@ -10,14 +10,18 @@ from typing import TYPE_CHECKING
 
 import click
 
+from rota.cli.cluster_client import Access, which_cluster
 from rota.cli.figures_agent import agent_options, figures_of
 
 if TYPE_CHECKING:
     from rich.console import Console
 
+    from rota.cli.node_reader import NodeReader
     from rota.figures.model import Snapshot
     from rota.figures.reader import Reader
     from rota.top.screen import Painter
+
+    Figures = Reader | NodeReader
 
 SETTLE = 1.1
 """Seconds over which `--once` looks: GPU % is of the last second, and may begin with the question."""
@@ -35,6 +39,9 @@ SETTLE = 1.1
 @click.option("--sort", type=click.Choice(["name", "gpu%", "memory", "wait", "share"]),
               default="name", show_default=True, help="The order.")  # fmt: skip
 @click.option("--ascii", is_flag=True, help="No other characters; so it is without UTF-8.")
+@click.option("--node", default="", metavar="NAME",
+              help="The agent of that node of a cluster, asked through the API server.")  # fmt: skip
+@which_cluster
 @agent_options
 def command(
     once: bool,
@@ -43,6 +50,9 @@ def command(
     all_namespaces: bool,
     sort: str,
     ascii: bool,  # noqa: A002
+    node: str,
+    kubeconfig: str,
+    context: str,
     run_dir: Path | None,
     address: str | None,
     token_file: Path | None,
@@ -57,7 +67,9 @@ def command(
 
     from rota.top.choice import Choice
 
-    reader = figures_of(run_dir, address, token_file, ca)
+    reader: Figures = figures_of(run_dir, "" if node else address, token_file, ca)
+    if node:
+        reader = _of_node(node, Access(kubeconfig, context))
     choice = Choice(namespace="" if all_namespaces else namespace, order=sort)
     if output == "json":
         _show_json(_settled(reader), choice.namespace)
@@ -73,7 +85,13 @@ def command(
     live.run(reader, painter, choice, console)
 
 
-def _settled(reader: Reader) -> Snapshot:
+def _of_node(node: str, access: Access) -> Figures:
+    from rota.cli.node_reader import NodeReader
+
+    return NodeReader(access, node)
+
+
+def _settled(reader: Figures) -> Snapshot:
     reader.state()
     time.sleep(SETTLE)
     return reader.state()

@@ -279,8 +279,9 @@ def _object(data: bytes, path: str) -> Mapping[str, Any]:
 def _refuse(response: httpx2.Response, path: str) -> NoReturn:
     try:
         status = response.json()
-    except ValueError:
-        status = {}
+    except ValueError:  # what stands behind a proxy says it in its own way
+        plain = response.headers.get("Content-Type", "").startswith("text/plain")
+        status = {"message": response.text[:300].strip()} if plain else {}
     raw = response.headers.get("Retry-After", "")
     after = float(raw) if raw.isascii() and raw.isdecimal() else None
     _raise(response.status_code, status if isinstance(status, dict) else {}, path, after)

@@ -84,6 +84,19 @@ def agent_beside(spec: Mapping[str, Any]) -> bool:
     return any(word.partition("=")[0] == "--beside-nvidia" for word in words)
 
 
+def agent_port(spec: Mapping[str, Any]) -> tuple[str, int] | None:
+    """`https` or nothing, and the port, of an agent's figures; None where it tells none.
+
+    One that listens on a loopback address can be asked within its pod only.
+    """
+    for container in spec.get("containers") or ():
+        options = dict(_options(_words(container)))
+        host, _, port = options.get("--listen", "").rpartition(":")
+        if port.isdecimal() and host.strip("[]") not in ("127.0.0.1", "::1", "localhost"):
+            return "https" if "--tls-cert" in options else "", int(port)
+    return None
+
+
 def config_of(
     node: GpuNode, source: Source, data: Mapping[str, str] | None
 ) -> tuple[Chosen, Config] | None:
