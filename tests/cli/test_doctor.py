@@ -9,7 +9,7 @@ from click.testing import CliRunner, Result
 
 from rota.cli.doctor import command
 from tests.cluster.served import Served
-from tests.doctor.build import LATER, config_map, node, nvidias, plugin, pod, policy
+from tests.doctor.build import LATER, config_map, event, node, nvidias, plugin, pod, policy
 
 PLURALS = {
     "nodes": "nodes", "pods": "pods", "policies": "clusterpolicies", "sets": "daemonsets",
@@ -87,6 +87,22 @@ def test_what_may_not_be_read_is_a_note_and_no_failure(served: Served) -> None:
     assert made.return_value == 0
     assert "daemonsets could not be read: daemonsets is forbidden" in made.output
     assert "events could not be read" in made.output
+
+
+def test_what_agents_told_is_read_from_their_events(served: Served) -> None:
+    filled(served, nodes=[node()], pods=[plugin(), pod("train-0")])
+    told = event(
+        "Ungated", "Pod default/train-0", "its gate failed to close", "2099-01-01T00:00:00Z"
+    )
+    meta = {"metadata": {"name": "e", "namespace": "default"}}
+    ours = told | meta | {"source": {"component": "rota-agent"}}
+    meta = {"metadata": {"name": "f", "namespace": "default"}}
+    theirs = told | meta | {"source": {"component": "kubelet"}, "message": "no word of ours"}
+    served.fake.store.create("events", ours)
+    served.fake.store.create("events", theirs)
+    output = asked(served).output
+    assert "takes no turns: its gate failed to close" in output
+    assert "no word of ours" not in output
 
 
 def test_rules_are_explained_without_a_cluster() -> None:

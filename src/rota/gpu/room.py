@@ -48,7 +48,9 @@ class Rooms:
         """What there is now. Raises GpuError."""
         for device, context in self._contexts:
             self._do("cuCtxSetCurrent", context)
-            free, total = self._do("cuMemGetInfo")
+            told = self._cuda.cuMemGetInfo()
+            checked("cuMemGetInfo", told)
+            _, free, total = told
             raw = bytes(self._do(self._uuid_call, device).bytes)
             name: bytes = self._do("cuDeviceGetName", 128, device)
             text = name.split(b"\0")[0].decode(errors="replace")

@@ -61,7 +61,7 @@ class Pace:
     run: float = 120.0
     wait: float = 30.0
     gone: float = 60.0
-    look: float = 1.0
+    look: float = 0.5
 
 
 class Left(ClusterError):

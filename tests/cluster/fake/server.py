@@ -356,7 +356,9 @@ def fits(thing: Thing | None, request: Request) -> bool:
 
 
 def at(thing: Any, path: str) -> Any:
-    """The value at a path."""
+    """The value at a path; an Event's `source` is what wrote it."""
+    if path == "source":
+        path = "source.component"
     for part in path.split("."):
         thing = (thing or {}).get(part)
     return thing or ""
