@@ -52,9 +52,9 @@ def _show(diagnosis: Diagnosis) -> None:
 
     from rota.cli.doctor_view import shown
 
-    console = Console(highlight=False, markup=False, soft_wrap=False)
+    console = Console(highlight=False, markup=False)
     for line in shown(diagnosis, console.width):
-        console.print(line)
+        console.print(line, soft_wrap=True)  # a command that is copied has no line ends in it
 
 
 def _explained(rule: str) -> str:

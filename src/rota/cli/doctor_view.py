@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import textwrap
 from collections.abc import Iterator
 from itertools import groupby
@@ -19,6 +20,8 @@ STYLES = {Level.ERROR: "bold red", Level.WARNING: "bold yellow", Level.NOTE: "bo
 
 _INDENT = 9
 _NARROWEST = 40
+_COMMAND = re.compile(r"(?:; then|:) (?=kubectl )")
+"""What parts what to do from a command to type, which has a line of its own."""
 
 
 def shown(diagnosis: Diagnosis, width: int) -> Iterator[Text]:
@@ -43,8 +46,9 @@ def _finding(finding: Finding, width: int) -> Iterator[Text]:
     yield head
     yield from _wrapped("", finding.message, width, "")
     yield from _wrapped("why  ", why(finding.id), width, "dim")
-    if finding.hint:
-        yield Text.assemble((" " * _INDENT + "do   ", "dim"), (finding.hint, "green"))
+    for number, part in enumerate(_COMMAND.split(finding.hint) if finding.hint else ()):
+        head = "do   " if number == 0 else "     "
+        yield Text.assemble((" " * _INDENT + head, "dim"), (_clean(part), "green"))
 
 
 def _wrapped(head: str, text: str, width: int, style: str) -> Iterator[Text]:
