@@ -47,8 +47,8 @@ def _finding(finding: Finding, width: int) -> Iterator[Text]:
     yield from _wrapped("", finding.message, width, "")
     yield from _wrapped("why  ", why(finding.id), width, "dim")
     for number, part in enumerate(_COMMAND.split(finding.hint) if finding.hint else ()):
-        head = "do   " if number == 0 else "     "
-        yield Text.assemble((" " * _INDENT + head, "dim"), (_clean(part), "green"))
+        label = "do   " if number == 0 else "     "
+        yield Text.assemble((" " * _INDENT + label, "dim"), (_clean(part), "green"))
 
 
 def _wrapped(head: str, text: str, width: int, style: str) -> Iterator[Text]:
