@@ -6,7 +6,7 @@ from rota.cluster.gather import Gathered
 from rota.config.findings import Level
 from rota.doctor.look import diagnose
 from rota.doctor.world import world
-from tests.doctor.build import GPU, NOW, event, ids, node, plugin, pod, said, well
+from tests.doctor.build import GPU, NOW, agent, event, ids, node, plugin, pod, said, well
 from tests.doctor.test_nodes import only
 
 TOO_MANY = (
@@ -34,6 +34,10 @@ def test_none_is_a_choice_and_whole_gpus_are_nobodys_business() -> None:
 def test_what_watches_gpus_by_trade_is_not_counted() -> None:
     exporter = pod("nvidia-dcgm-exporter-x", 0, "gpu-operator", env="all")
     assert said(**well() | {"pods": [plugin(), exporter]}) == []
+    ours = agent("gpu-1", "--beside-nvidia")
+    ours["spec"]["containers"][0]["env"] = [{"name": "NVIDIA_VISIBLE_DEVICES", "value": "all"}]
+    ours["metadata"]["name"] = "by-another-name"
+    assert said(**well() | {"pods": [plugin(), ours]}) == []
 
 
 def test_an_agent_told_of_one_that_env_does_not_show() -> None:

@@ -18,18 +18,24 @@ RECENT = timedelta(hours=1)
 
 REFUSED = "UnexpectedAdmissionError"
 
-_SYSTEM = ("nvidia-", "gpu-feature-discovery", "gpu-operator", "rota")
-"""Pods that watch GPUs by trade: those of NVIDIA's operator, and ours."""
+_SYSTEM = ("nvidia-", "gpu-feature-discovery", "gpu-operator")
+"""Pods that watch GPUs by trade: those of NVIDIA's operator."""
 
 
 def nobody_helps_itself(world: World) -> Iterator[Finding]:
     """Pods on a shared GPU hold replicas of it."""
     shared = {node.name for node in world.nodes if node.shared}
     served = {plugin.pod.namespace for plugin in world.plugins}
+    serving = {plugin.pod.title for plugin in world.plugins}
     told = {t.about: t for t in _recent(world, UNMANAGED.name)}
     for pod in world.pods:
         system = pod.namespace in served and pod.name.startswith(_SYSTEM)
-        if pod.helps_itself and pod.node in shared and pod.holds and not system:
+        if (
+            pod.helps_itself
+            and pod.node in shared
+            and pod.holds
+            and not (system or pod.title in serving)
+        ):
             names = some(pod.helps_itself)
             what = f"container {names} sees the GPUs of {pod.node} by {VISIBLE} and asks for none"
             told.pop(pod.title, None)
