@@ -64,3 +64,27 @@ def test_commands_and_options_that_pages_name_are_there(page: Path) -> None:
             known = {opt for param in command.params for opt in (*param.opts, "--help")}
             own = rest.partition(" -- ")[0]
             assert set(re.findall(r"(?<= )--[a-z-]+", own)) <= known, line
+
+
+def anchors(page: Path) -> set[str]:
+    """The headings of a page as links name them."""
+    heads = re.findall(r"^#+ (.*)$", page.read_text(), re.M)
+    plain = (re.sub(r"[^\w\- ]", "", head.lower()) for head in heads)
+    return {text.strip().replace(" ", "-") for text in plain}
+
+
+@pytest.mark.parametrize(
+    "page",
+    [ROOT / "README.md", *sorted(DOCS.rglob("*.md"))],
+    ids=lambda p: str(p.relative_to(ROOT)),
+)
+def test_links_lead_somewhere(page: Path) -> None:
+    text = re.sub(r"^```.*?^```", "", page.read_text(), flags=re.M | re.S)
+    for link in re.findall(r"\]\(([^)\s]+)\)", text):
+        if link.startswith(("http:", "https:")):
+            continue
+        name, _, anchor = link.partition("#")
+        place = (page.parent / name) if name else page
+        assert place.exists(), link
+        if anchor and place.suffix == ".md":
+            assert anchor in anchors(place), link

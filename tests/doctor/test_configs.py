@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
+from rota.config.findings import Level
 from rota.doctor.look import diagnose
 from rota.doctor.world import world
 from tests.doctor.build import (
@@ -36,6 +37,15 @@ def test_an_edit_that_nvidias_plugin_has_not_read() -> None:
     assert found.hint == (
         "kubectl rollout restart daemonset/nvidia-device-plugin-daemonset -n gpu-operator"
     )
+
+
+def test_an_edit_that_agents_see_to_is_a_warning() -> None:
+    pods = [plugin(started=EARLIER), agent("gpu-1", "--beside-nvidia")]
+    edited = (config_map(edited=LATER),)
+    found = only(said(**well() | {"pods": pods, "maps": edited}), "config-not-reread")
+    assert found.level is Level.WARNING
+    assert "Rota's agents restart it, one node after the other" in found.message
+    assert found.hint.startswith("wait, or kubectl rollout restart")
 
 
 def test_an_edit_of_its_labels_is_none() -> None:

@@ -183,6 +183,13 @@ async def test_without_rota_an_image_must_be_named(stage: Stage) -> None:
     assert (await stage.prove(image="cuda")).proofs[0].ran
 
 
+async def test_without_the_right_to_see_pods_nobody_knows_what_is_free(stage: Stage) -> None:
+    stage.cluster.forbidden = {("list", "pods")}
+    with pytest.raises(Forbidden, match="pods is forbidden"):
+        await stage.prove()
+    assert stage.cluster.count("create", "deployments") == 0
+
+
 async def test_a_server_that_is_away_ends_it(stage: Stage) -> None:
     await stage.cluster.stop()
     with pytest.raises(Away):

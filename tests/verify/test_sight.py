@@ -22,9 +22,13 @@ def test_an_image_without_rota_says_it_with_nvidia_smi() -> None:
 
 @pytest.mark.parametrize(
     ("log", "hint"),
-    [("", "it is empty"), ("sh: rota: not found\n", "its last word: sh: rota: not found")],
+    [
+        ('{"visible": "", "devices": [{"uuid": "GPU-1", "memory": "much"}]}', "its last word: {"),
+        ("", "it is empty"),
+        ("sh: rota: not found\n", "its last word: sh: rota: not found"),
+    ],
 )
 def test_a_log_that_says_nothing(log: str, hint: str) -> None:
     with pytest.raises(NoSight) as told:
         read(log)
-    assert told.value.hint == hint
+    assert told.value.hint.startswith(hint)

@@ -139,7 +139,8 @@ async def _until_signal(asked: Callable[[], Awaitable[T]]) -> T:
         caught.append(number)
         task.cancel()
 
-    for number in ENDING:
+    heard = [n for n in ENDING if signal.getsignal(n) is not signal.SIG_IGN]  # nohup ignores HUP
+    for number in heard:
         loop.add_signal_handler(number, end, number)
     try:
         return await task
@@ -148,7 +149,7 @@ async def _until_signal(asked: Callable[[], Awaitable[T]]) -> T:
             raise SystemExit(128 + caught[0]) from None
         raise
     finally:
-        for number in ENDING:
+        for number in heard:
             loop.remove_signal_handler(number)
 
 

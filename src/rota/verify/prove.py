@@ -9,7 +9,7 @@ from collections.abc import Iterable
 from dataclasses import dataclass, field
 from typing import Any
 
-from rota.cluster.door import NODES, PODS, Api
+from rota.cluster.door import NODES, PODS, Api, Forbidden
 from rota.cluster.gather import config_maps, gather
 from rota.cluster.gpus import GpuNode, node_of, pod_of
 from rota.cluster.setup import Source, sources
@@ -83,8 +83,9 @@ async def prove(api: Api, order: Order, tell: Tell) -> Verdict:
         ClusterError: the server is away or refuses; or what was made cannot be removed.
     """
     gathered = await gather(api)
-    if "nodes" in gathered.unread:
-        raise UsageError("nodes may not be listed", hint=gathered.unread["nodes"])
+    for plural in ("nodes", "pods"):  # without pods nobody knows what is free
+        if plural in gathered.unread:
+            raise Forbidden(gathered.unread[plural])
     given = sources(gathered, order.config_map)
     maps, _ = await config_maps(api, [s.config_map for s in given if s.config_map])
     texts = {(m["metadata"]["namespace"], m["metadata"]["name"]): m.get("data") or {} for m in maps}

@@ -78,10 +78,17 @@ def _sight(raw: Mapping[str, Any]) -> Sight:
     return Sight(
         str(raw["visible"]),
         tuple(str(one) for one in raw.get("replicas") or ()),
-        tuple(Seen(**one) for one in raw.get("devices") or ()),
+        tuple(_device(one) for one in raw.get("devices") or ()),
         str(raw.get("why") or ""),
         bool(raw.get("emulated")),
     )
+
+
+def _device(raw: Mapping[str, Any]) -> Seen:
+    room = raw.get("room")
+    memory = int(raw.get("memory") or 0)
+    product = str(raw.get("product") or "")
+    return Seen(str(raw["uuid"]), product, memory, None if room is None else int(room))
 
 
 def _of_smi(sight: Sight, log: str) -> Sight:

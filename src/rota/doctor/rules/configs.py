@@ -8,7 +8,7 @@ from datetime import timedelta
 
 from rota.cluster.reasons import CONFIG_REFUSED, CONFIG_SERVED
 from rota.cluster.setup import CONFIG_LABEL, Source
-from rota.config.findings import Finding
+from rota.config.findings import Finding, Level
 from rota.config.report import listed, nearest
 from rota.doctor.registry import Rule, found
 from rota.doctor.rules.words import some
@@ -78,7 +78,16 @@ def nvidias_plugin_has_read_it(world: World) -> Iterator[Finding]:
         what = f"edited at {at:%Y-%m-%d %H:%M:%S}, and NVIDIA's plugin on {nodes} started before"
         name = next((p.daemon_set for p in plugins if p.daemon_set), "")
         hint = f"kubectl rollout restart daemonset/{name or '…'} -n {plugins[0].pod.namespace}"
-        yield found("config-not-reread", f"ConfigMap {_text(place)}", what, hint)
+        level = None
+        if all(_is_restarted(world, plugin) for plugin in plugins):
+            what += "; Rota's agents restart it, one node after the other"
+            level, hint = Level.WARNING, f"wait, or {hint}"
+        yield found("config-not-reread", f"ConfigMap {_text(place)}", what, hint, level=level)
+
+
+def _is_restarted(world: World, plugin: Plugin) -> bool:
+    """An agent that stands beside it restarts it after an edit that checks out."""
+    return any(other.beside and other.ready for other in world.on(plugin.pod.node))
 
 
 def agents_take_it(world: World) -> Iterator[Finding]:
