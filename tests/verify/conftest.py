@@ -17,7 +17,7 @@ from tests.cluster.fake import FakeCluster
 from tests.cluster.fake.controllers import Controllers, Paper
 from tests.doctor.build import GPU, SHARING, agents, config_map, node
 
-QUICK = Pace(run=10.0, wait=5.0, gone=10.0, look=0.02)
+QUICK = Pace(run=30.0, wait=20.0, gone=30.0, look=0.02)
 GIB = 1 << 30
 
 

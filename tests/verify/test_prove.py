@@ -51,8 +51,8 @@ async def test_numbers_alone(stage: Stage) -> None:
 
 async def test_an_image_that_cannot_be_had_is_told_in_the_kubelets_words(stage: Stage) -> None:
     stage.paper.waiting = "ErrImagePull: manifest unknown"
-    (proof,) = (await stage.prove(pace=replace(QUICK, run=0.3))).proofs
-    assert "0 of 4 pods ran within 0.3 s" in proof.trouble
+    (proof,) = (await stage.prove(pace=replace(QUICK, run=2.0))).proofs
+    assert "0 of 4 pods ran within 2 s" in proof.trouble
     assert "ErrImagePull: manifest unknown" in proof.trouble
     assert stage.left == []
 
@@ -66,8 +66,8 @@ async def test_what_no_patience_mends_is_not_waited_for(stage: Stage) -> None:
 
 async def test_a_quota_is_named(stage: Stage) -> None:
     stage.controllers.quota = 2
-    (proof,) = (await stage.prove(pace=replace(QUICK, run=0.5))).proofs
-    assert proof.trouble == "2 of 4 pods ran within 0.5 s: exceeded quota: team"
+    (proof,) = (await stage.prove(pace=replace(QUICK, run=2.0))).proofs
+    assert proof.trouble == "2 of 4 pods ran within 2 s: exceeded quota: team"
 
 
 async def test_one_more_that_is_placed_is_a_fault(stage: Stage) -> None:
