@@ -45,6 +45,17 @@ def test_of_several_files_the_first_that_has_the_context(
         chosen(context="c")
 
 
+def test_nothing_at_all_is_told_with_the_file_that_was_looked_for(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("HOME", str(tmp_path))
+    monkeypatch.setenv("KUBECONFIG", "")
+    with pytest.raises(ClusterError, match=r"\.kube/config: no such file or directory") as told:
+        chosen()
+    assert "$KUBECONFIG" in told.value.hint
+    assert "Errno" not in str(told.value)
+
+
 def test_a_context_without_a_user_is_nobody(tmp_path: Path) -> None:
     file = write(tmp_path / "k", "a", current="a", user="")
     user = chosen(file).user

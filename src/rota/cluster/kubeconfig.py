@@ -34,8 +34,8 @@ def chosen(file: str = "", context: str = "") -> SingleConfig:
         ClusterError: there is none, or it cannot be read.
     """
     try:
-        config = _of_files(file, context) if file or context else KubeConfig.from_env().get()
-        assert config is not None
+        own = None if file or context else _of_pod()
+        config = own or _of_files(file, context)
     except BROKEN as error:
         raise refused(error, file) from None
     return config if config.user else config._replace(user=User())
@@ -43,11 +43,23 @@ def chosen(file: str = "", context: str = "") -> SingleConfig:
 
 def refused(error: BaseException, file: str = "") -> ClusterError:
     """Why there is no way to the server, and what to do about it."""
-    why = f"`{error.args[0]}` is not there" if isinstance(error, KeyError) else str(error)
+    why = str(error)
+    if isinstance(error, KeyError):
+        why = f"`{error.args[0]}` is not there"
+    elif isinstance(error, OSError) and error.strerror:
+        why = f"{error.filename or file}: {error.strerror.lower()}"
     hint = "give the pod a service account, or name a kubeconfig with $KUBECONFIG"
     if file:
         hint = "look at it with `kubectl config view`, and its contexts with `… get-contexts`"
     return ClusterError(f"no way to the Kubernetes API: {why}", where=file, hint=hint)
+
+
+def _of_pod() -> SingleConfig | None:
+    """The service account of this pod; None where this is none."""
+    try:
+        return KubeConfig.from_service_account().get()
+    except ConfigError:
+        return None
 
 
 def _of_files(file: str, context: str) -> SingleConfig:
