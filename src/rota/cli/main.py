@@ -31,6 +31,7 @@ COMMANDS: Mapping[str, str] = {
     "pause": "Bring a local job's GPU memory to host memory.",
     "resume": "Bring a paused job back to the GPU.",
     "stop": "End a local job.",
+    "manifests": "Print what puts Rota into a cluster, without kustomize.",
     "verify": "Prove that a cluster serves its GPUs as its config says.",
     "doctor": "Say what is wrong with a cluster's GPUs, why, and what to type.",
     "inside": "Show what a program in this container sees of its GPUs.",

@@ -44,7 +44,8 @@ def files() -> dict[str, str]:
         "deploy/monitoring/dashboard-configmap.yaml": HEAD + _yaml(_config_map(drawn)),
         "deploy/monitoring/rules.yaml": HEAD + _yaml(groups()),
         "deploy/monitoring/prometheusrule.yaml": HEAD + _yaml(_object("PrometheusRule", groups())),
-        "deploy/monitoring/servicemonitor.yaml": HEAD + _yaml(_service(), _monitor()),
+        "deploy/monitoring/servicemonitor.yaml": HEAD + _yaml(_monitor()),
+        "deploy/monitoring/kustomization.yaml": HEAD + _yaml(_component()),
     }
 
 
@@ -129,19 +130,6 @@ def _object(kind: str, spec: dict[str, Any]) -> dict[str, Any]:
     }
 
 
-def _service() -> dict[str, Any]:
-    return {
-        "apiVersion": "v1",
-        "kind": "Service",
-        "metadata": {"name": "rota", "labels": dict(NAMES)},
-        "spec": {
-            "clusterIP": "None",
-            "selector": dict(NAMES),
-            "ports": [{"name": "metrics", "port": 9400, "targetPort": "metrics"}],
-        },
-    }
-
-
 def _monitor() -> dict[str, Any]:
     """Rota's own namespace, pod and container are those of the client: they must not be renamed."""
     return _object(
@@ -151,6 +139,15 @@ def _monitor() -> dict[str, Any]:
             "endpoints": [{"port": "metrics", "interval": "15s", "honorLabels": True}],
         },
     )
+
+
+def _component() -> dict[str, Any]:
+    """For an overlay: `components: [../../monitoring]`."""
+    return {
+        "apiVersion": "kustomize.config.k8s.io/v1alpha1",
+        "kind": "Component",
+        "resources": ["dashboard-configmap.yaml", "prometheusrule.yaml", "servicemonitor.yaml"],
+    }
 
 
 def _yaml(*objects: dict[str, Any]) -> str:
