@@ -9,6 +9,7 @@ from dataclasses import replace
 import pytest
 
 from rota.agent.citizen import Terms
+from rota.cluster.chosen import fingerprint
 from rota.cluster.reasons import UNGATED
 from rota.cluster.rights import used
 from rota.config.load import load_text
@@ -98,6 +99,7 @@ async def test_beside_nvidias_plugin_it_advertises_nothing_and_runs_the_turns(
         "zone": "a",
         "rota.dev/turns": "exclusive",
         "rota.dev/quantum": "100ms",
+        "rota.dev/config": fingerprint(sharing(4)),
     }
 
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import pytest
 
 from rota.agent.citizen import Terms
+from rota.cluster.chosen import fingerprint
 from tests.agent.conftest import GPU, sharing
 from tests.agent.world import MAP, World, trainer, turns_of
 
@@ -75,6 +76,7 @@ async def test_the_node_gets_its_labels_and_keeps_those_of_others(world: World) 
     assert world.labels["nvidia.com/gpu.product"] == "Tesla-T4-SHARED"
     assert world.labels["nvidia.com/gpu.sharing-strategy"] == "time-slicing"
     assert world.labels["rota.dev/quantum"] == "100ms"
+    assert world.labels["rota.dev/config"] == fingerprint(sharing(4))
     world.config(any=sharing(4, "rota: {turns: {mode: driver}}\n"))
     await world.until(lambda: world.labels.get("rota.dev/turns") == "driver")
     assert "rota.dev/quantum" not in world.labels

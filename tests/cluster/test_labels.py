@@ -12,7 +12,7 @@ from rota.cluster.labels import MANAGER, STAMP, FeatureFile, Keeper, NodeLabels
 from rota.cluster.pace import Backoff
 from tests.cluster.conftest import Log, at_once, until
 from tests.cluster.fake import FakeCluster
-from tests.cluster.fake.store import owners
+from tests.cluster.fake.fields import owners
 
 ONE = {"nvidia.com/gpu.count": "1", "rota.dev/turns": "exclusive"}
 
@@ -59,7 +59,7 @@ async def test_they_are_written_changed_and_removed(
         await asyncio.sleep(0)
     assert len(cluster.asked) == asked, "what is as it should be is not asked for"
     thing = cluster.store.get("nodes", "", "here")
-    assert owners(thing, "labels", "rota.dev/turns") == {(MANAGER, "Apply")}
+    assert owners(thing, "metadata", "labels", "rota.dev/turns") == {(MANAGER, "Apply")}
 
 
 async def test_one_that_somebody_took_away_is_written_again(

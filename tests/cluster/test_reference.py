@@ -30,7 +30,8 @@ not known):"""
 
 OWNERS = """\
 They are written by server-side apply as `rota`: a label that is no longer true goes; one that somebody
-else owns with another value is theirs, is left alone, and the log names it. `-SHARED` ends the
+else owns with another value is theirs, is left alone, and the log names it. `rota.dev/config` names the
+text that is served, by the first 16 digits of its SHA-256 (with `--config-map`). `-SHARED` ends the
 product's name where it is shared and not renamed. MIG devices have the same labels under their own
 resource (`nvidia.com/mig-1g.10gb.count`, …) under `migStrategy: mixed`; multiprocessors, engines and
 slices of MIG devices, `imex` and `vgpu` labels are not written."""
@@ -87,7 +88,7 @@ def _labels() -> str:
         "sharing: {timeSlicing: {resources: [{name: nvidia.com/gpu, replicas: 4}]}}\nversion: v1\n"
     )
     config, inventory = load_text(text, "config").config, parse_emulation("a100x2")
-    found = labels(Facts(inventory, config, plan(config, inventory)))
+    found = labels(Facts(inventory, config, plan(config, inventory), config_text=text))
     found[STAMP] = "(seconds since 1970 when they last changed)"
     lines = "\n".join(f"{key}: {value}" for key, value in sorted(found.items()))
     return f"```yaml\n{lines}\n```"

@@ -255,9 +255,9 @@ class ClusterAgent(NodeAgent):
         if keeper is None or self._turns is None:
             return
         turns = not all(self._turns.reasons.values())
-        facts = Facts(
-            self._inventory, served.config, served.plan, read_machine(self._inventory), turns
-        )
+        text = self._read_last.text if self._read_last else ""
+        machine = read_machine(self._inventory)
+        facts = Facts(self._inventory, served.config, served.plan, machine, turns, text)
         keeper.want(labels(facts, own_only=self._terms.labels == "own"))
 
     def _wish(self, client: str) -> Wish:

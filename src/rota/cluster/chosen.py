@@ -7,6 +7,7 @@ gets no other one: what is served stays, and the answer says so.
 
 from __future__ import annotations
 
+import hashlib
 from collections.abc import Mapping
 from dataclasses import dataclass
 
@@ -36,6 +37,11 @@ class Chosen:
     key: str
     text: str
     why: str
+
+
+def fingerprint(text: str) -> str:
+    """A config's text, short enough for a label: who serves this text has this label."""
+    return hashlib.sha256(text.encode()).hexdigest()[:16]
 
 
 def choose(data: Mapping[str, str] | None, label: str, default: str, where: str) -> Chosen:

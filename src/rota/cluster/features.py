@@ -12,6 +12,7 @@ import re
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 
+from rota.cluster.chosen import fingerprint
 from rota.config.quantities import format_duration
 from rota.config.schema import Config
 from rota.model import Device, Gpu, Inventory, Resource
@@ -19,6 +20,9 @@ from rota.replicas.plan import Plan
 
 NVIDIA = "nvidia.com/"
 ROTA = "rota.dev/"
+
+CONFIG = ROTA + "config"
+"""Which text is served: whoever applied a config sees which nodes serve it."""
 
 MIG_CAPABLE = ((8, 0), (9, 0), (10, 0), (10, 3))
 """Compute capabilities of the GPUs that MIG can cut: A30 and A100, H100 and later of their kind."""
@@ -50,6 +54,7 @@ class Facts:
         plan: what it makes of them.
         machine: the node.
         turns: programs take turns on at least one GPU.
+        config_text: of the config that is served, as the ConfigMap has it; empty for none of a cluster.
     """
 
     inventory: Inventory
@@ -57,6 +62,7 @@ class Facts:
     plan: Plan
     machine: Machine = Machine()
     turns: bool = True
+    config_text: str = ""
 
 
 def labels(facts: Facts, *, own_only: bool = False) -> dict[str, str]:
@@ -86,6 +92,8 @@ def _rota(facts: Facts) -> dict[str, str]:
     found: dict[str, str] = {ROTA + "turns": mode}
     if mode == "exclusive":
         found[ROTA + "quantum"] = format_duration(turns.quantum)
+    if facts.config_text:
+        found[CONFIG] = fingerprint(facts.config_text)
     return found
 
 

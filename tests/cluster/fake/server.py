@@ -231,7 +231,8 @@ class FakeCluster:
                 if "fieldManager" not in request.query:
                     raise Problem(400, "fieldManager is required for apply patch")
                 force = request.query.get("force") == "true"
-                return self.store.apply(*key, request.json(), manager, force)
+                dry = request.query.get("dryRun") == "All"
+                return self.store.apply(*key, request.json(), manager, force=force, dry=dry)
         raise Problem(415, "the body of the request was in an unknown format")
 
     def _list(self, asked: Asked, request: Request) -> Thing:

@@ -10,7 +10,9 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Any
 
-Thing = dict[str, Any]
+from tests.cluster.fake.fields import Thing as Thing
+from tests.cluster.fake.fields import applied, changed, conflicts, leaves, own, take
+
 Key = tuple[str, str, str]
 """Plural, namespace, name."""
 
@@ -65,6 +67,8 @@ class Store:
         self.forgotten = 1000
         self._history = history
         self._listeners: set[Callable[[Past], None]] = set()
+        self.namespaced = False
+        """Nothing is applied into a namespace that is not there."""
 
     def listen(self, listener: Callable[[Past], None]) -> Callable[[], None]:
         """Hear of every change; call what comes back to stop."""
@@ -104,7 +108,7 @@ class Store:
         now = datetime.now(UTC).strftime("%Y-%m-%dT%H:%M:%SZ")
         meta |= {"uid": str(uuid.uuid4()), "creationTimestamp": now}
         thing = copy.deepcopy({**body, "metadata": meta})
-        own(thing, manager, "Update", owned_keys(thing))
+        own(thing, (manager, "Update"), leaves(thing))
         return self._put(key, thing)
 
     def replace(self, plural: str, namespace: str, name: str, body: Thing, manager: str) -> Thing:
@@ -119,40 +123,65 @@ class Store:
             raise Problem(409, what)
         kept = {key: known[key] for key in ("uid", "creationTimestamp", "managedFields")}
         thing = copy.deepcopy({**body, "metadata": meta | kept})
-        take(thing, manager, "Update", changed_keys(before, thing))
+        take(thing, (manager, "Update"), changed(before, thing))
         return self._put((plural, namespace, name), thing)
 
     def merge(self, plural: str, namespace: str, name: str, patch: Thing, manager: str) -> Thing:
         """A JSON merge patch."""
         before = self.get(plural, namespace, name)
         thing = merged(copy.deepcopy(before), patch)
-        take(thing, manager, "Update", changed_keys(before, thing))
+        self._same_version(plural, patch, before)
+        take(thing, (manager, "Update"), changed(before, thing))
         return self._put((plural, namespace, name), thing)
 
     def apply(
-        self, plural: str, namespace: str, name: str, body: Thing, manager: str, force: bool
-    ) -> Thing:
-        """Server-side apply of metadata: owns what is said, drops what is said no more."""
-        thing = copy.deepcopy(self.get(plural, namespace, name))
-        wanted = {(kind, key): value for kind, key, value in pairs(body)}
-        conflicts = [
-            (kind, key) for (kind, key), value in wanted.items()
-            if thing["metadata"].get(kind, {}).get(key, value) != value
-            and owners(thing, kind, key) - {(manager, "Apply")}
-        ]  # fmt: skip
-        if conflicts and not force:
+        self, plural: str, namespace: str, name: str, body: Thing, manager: str, *,
+        force: bool = False, dry: bool = False,
+    ) -> Thing:  # fmt: skip
+        """Server-side apply: owns what is said, drops what is said no more; makes what is not there."""
+        key, owner = (plural, namespace, name), (manager, "Apply")
+        before = self.objects.get(key)
+        if before is None:
+            return self._applied_anew(key, body, owner, dry=dry)
+        self._same_version(plural, body, before)
+        found = conflicts(before, body, owner)
+        if found and not force:
             causes = [
-                {"reason": "FieldManagerConflict", "field": f".metadata.{kind}.{key}"}
-                for kind, key in conflicts
-            ]
+                {"reason": "FieldManagerConflict", "field": "." + ".".join(path),
+                 "message": f'conflict with "{", ".join(whose)}"'}
+                for path, whose in sorted(found.items())
+            ]  # fmt: skip
             raise Problem(409, f"Apply failed with {len(causes)} conflicts", causes)
-        for kind, key in owned_by(thing, manager, "Apply") - wanted.keys():
-            if owners(thing, kind, key) == {(manager, "Apply")}:
-                thing["metadata"].get(kind, {}).pop(key, None)
-        for (kind, key), value in wanted.items():
-            thing["metadata"].setdefault(kind, {})[key] = value
-        own(thing, manager, "Apply", set(wanted))
-        return self._put((plural, namespace, name), thing)
+        thing = applied(before, body, owner)
+        return thing if dry else self._put(key, thing)
+
+    def _applied_anew(self, key: Key, body: Thing, owner: tuple[str, str], *, dry: bool) -> Thing:
+        plural, namespace, name = key
+        if plural == "nodes":
+            raise Problem(404, f'nodes "{name}" not found')
+        if (body.get("metadata") or {}).get("resourceVersion"):
+            raise Problem(409, f'{plural} "{name}": the object has been deleted')
+        if namespace and self.namespaced and ("namespaces", "", namespace) not in self.objects:
+            raise Problem(404, f'namespaces "{namespace}" not found')
+        thing = copy.deepcopy(body)
+        meta = {**(thing.get("metadata") or {}), "name": name}
+        thing["metadata"] = meta | ({"namespace": namespace} if namespace else {})
+        if dry:
+            return thing
+        thing = self.create(plural, thing, owner[0])
+        thing["metadata"]["managedFields"] = []
+        own(thing, owner, leaves(body))
+        return thing
+
+    def _same_version(self, plural: str, body: Thing, before: Thing) -> None:
+        """Whoever says which version it means wants to hear that it is another by now."""
+        meant = (body.get("metadata") or {}).get("resourceVersion", "")
+        if meant and meant != before["metadata"]["resourceVersion"]:
+            name = before["metadata"]["name"]
+            what = (
+                f'Operation cannot be fulfilled on {plural} "{name}": the object has been modified'
+            )
+            raise Problem(409, what)
 
     def delete(self, plural: str, namespace: str, name: str, uid: str = "") -> Thing:
         """Delete it at once; 409 where its uid is another."""
@@ -218,67 +247,3 @@ def check(thing: Thing) -> None:
             raise Problem(422, "involvedObject.namespace: does not match event.namespace")
         if len(thing.get("message", "")) > 1024:
             raise Problem(422, "message: Too long: may not be more than 1024 bytes")
-
-
-def pairs(thing: Thing) -> Iterator[tuple[str, str, str]]:
-    """Every label and annotation."""
-    for kind in ("labels", "annotations"):
-        for key, value in ((thing.get("metadata") or {}).get(kind) or {}).items():
-            yield kind, key, value
-
-
-def owned_keys(thing: Thing) -> set[tuple[str, str]]:
-    """Every label and annotation, without its value."""
-    return {(kind, key) for kind, key, _ in pairs(thing)}
-
-
-def changed_keys(before: Thing, after: Thing) -> set[tuple[str, str]]:
-    """Labels and annotations that a write changed."""
-    old = set(pairs(before))
-    return {(kind, key) for kind, key, value in pairs(after) if (kind, key, value) not in old}
-
-
-def own(thing: Thing, manager: str, operation: str, keys: set[tuple[str, str]]) -> None:
-    """A manager owns exactly these by this operation."""
-    fields = [
-        entry for entry in thing["metadata"].get("managedFields", [])
-        if (entry["manager"], entry["operation"]) != (manager, operation)
-    ]  # fmt: skip
-    tree: Thing = {}
-    for kind, key in sorted(keys):
-        tree.setdefault(f"f:{kind}", {})[f"f:{key}"] = {}
-    if tree:
-        entry = {"manager": manager, "operation": operation, "fieldsV1": {"f:metadata": tree}}
-        fields.append(entry)
-    thing["metadata"]["managedFields"] = fields
-
-
-def take(thing: Thing, manager: str, operation: str, keys: set[tuple[str, str]]) -> None:
-    """A manager wrote these: it owns them, and nobody else does any more."""
-    fields = thing["metadata"].get("managedFields", [])
-    held = {(e["manager"], e["operation"]): _keys(e) for e in fields}
-    for (who, how), theirs in held.items():
-        own(thing, who, how, theirs - keys)
-    own(thing, manager, operation, held.get((manager, operation), set()) | keys)
-
-
-def _keys(entry: Thing) -> set[tuple[str, str]]:
-    tree = entry["fieldsV1"].get("f:metadata", {})
-    return {(kind[2:], key[2:]) for kind, keys in tree.items() for key in keys}
-
-
-def owned_by(thing: Thing, manager: str, operation: str) -> set[tuple[str, str]]:
-    """What a manager owns by this operation."""
-    for entry in thing["metadata"].get("managedFields", []):
-        if (entry["manager"], entry["operation"]) == (manager, operation):
-            return _keys(entry)
-    return set()
-
-
-def owners(thing: Thing, kind: str, key: str) -> set[tuple[str, str]]:
-    """Who owns a label or an annotation."""
-    return {
-        (entry["manager"], entry["operation"])
-        for entry in thing["metadata"].get("managedFields", [])
-        if (kind, key) in _keys(entry)
-    }
