@@ -43,11 +43,11 @@ def command(paths: tuple[str, ...], output: str, strict: bool, rule: str | None)
     if output == "json":
         click.echo(json.dumps(report.plain(), indent=2))
     else:
-        _show(shown(report, strict=strict))
+        show(shown(report, strict=strict))
     return report.exit_code(strict=strict)
 
 
-def _show(lines: list[Line]) -> None:
+def show(lines: list[Line]) -> None:
     """Print lines; on a terminal rich colours them, and wraps those that are no excerpt."""
     if not sys.stdout.isatty():
         click.echo("\n".join("".join(text for text, _ in line) for line in lines))

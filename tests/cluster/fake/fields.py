@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import copy
 from collections.abc import Iterator
+from datetime import UTC, datetime
 from typing import Any
 
 Thing = dict[str, Any]
@@ -26,7 +27,8 @@ def leaves(thing: Thing) -> set[Path]:
     """Every field that somebody may own."""
     body = {key: value for key, value in thing.items() if key not in NOBODYS}
     meta = body.pop("metadata", None) or {}
-    body["metadata"] = {key: value for key, value in meta.items() if key not in IDENTITY}
+    if said := {key: value for key, value in meta.items() if key not in IDENTITY}:
+        body["metadata"] = said
     return set(_below(body))
 
 
@@ -67,6 +69,8 @@ def _paths(tree: Thing, path: Path = ()) -> Iterator[Path]:
 def own(thing: Thing, owner: Owner, paths: set[Path]) -> None:
     """It owns exactly these from now on."""
     manager, operation = owner
+    if paths == owned(thing).get(owner, set()):
+        return
     kept = [
         entry for entry in thing["metadata"].get("managedFields", [])
         if (entry["manager"], entry["operation"]) != owner
@@ -77,7 +81,9 @@ def own(thing: Thing, owner: Owner, paths: set[Path]) -> None:
             place = tree
             for key in path:
                 place = place.setdefault(f"f:{key}", {})
-        kept.append({"manager": manager, "operation": operation, "fieldsV1": tree})
+        now = datetime.now(UTC).strftime("%Y-%m-%dT%H:%M:%SZ")
+        entry = {"manager": manager, "operation": operation, "fieldsV1": tree, "time": now}
+        kept.append(entry)
     thing["metadata"]["managedFields"] = kept
 
 
@@ -100,6 +106,13 @@ def conflicts(thing: Thing, body: Thing, owner: Owner) -> dict[Path, list[str]]:
     return found
 
 
+def restamped(thing: Thing, owner: Owner) -> None:
+    """It wrote something just now."""
+    for entry in thing["metadata"]["managedFields"]:
+        if (entry["manager"], entry["operation"]) == owner:
+            entry["time"] = datetime.now(UTC).strftime("%Y-%m-%dT%H:%M:%SZ")
+
+
 def applied(thing: Thing, body: Thing, owner: Owner) -> Thing:
     """The object after server-side apply: it owns what the body says, and drops what it says no more."""
     thing, wanted = copy.deepcopy(thing), leaves(body)
@@ -116,6 +129,8 @@ def applied(thing: Thing, body: Thing, owner: Owner) -> Thing:
     for path in wanted:
         _put(thing, path, copy.deepcopy(value_at(body, path)))
     own(thing, owner, wanted)
+    if taken:
+        restamped(thing, owner)
     return thing
 
 

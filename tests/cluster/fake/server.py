@@ -9,9 +9,10 @@ from collections.abc import AsyncGenerator, AsyncIterator, Awaitable, Callable, 
 from contextlib import aclosing, suppress
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 from tests.cluster.fake import http
+from tests.cluster.fake.discovery import discovered
 from tests.cluster.fake.http import Request, Response
 from tests.cluster.fake.store import Past, Problem, Store, Thing
 
@@ -49,6 +50,7 @@ class FakeCluster:
         failing: a status code that every request is answered with; 0 for none.
         parts: what lies below objects, such as `pods/log` → called with namespace, name and the
             rest of the path; its bytes are the answer.
+        cut: which requests break the connection, before they are done or after.
     """
 
     def __init__(self, store: Store | None = None) -> None:
@@ -63,6 +65,7 @@ class FakeCluster:
         self._server: asyncio.Server | None = None
         self._links: set[asyncio.Task[None]] = set()
         self.watching = 0
+        self.cut: Callable[[Request], Literal["", "before", "after"]] = lambda _: ""
 
     async def start(self) -> None:
         """Listen; again on the same port after `stop`."""
@@ -127,7 +130,13 @@ class FakeCluster:
         self._links.add(task)
         try:
             while request := await http.read(reader):
-                await http.write(writer, await self._answer(request))
+                cut = self.cut(request)
+                if cut == "before":
+                    break
+                answer = await self._answer(request)
+                if cut == "after":
+                    break
+                await http.write(writer, answer)
         except (OSError, asyncio.IncompleteReadError, asyncio.CancelledError):
             pass  # the other side hung up, or this one does
         finally:
@@ -140,6 +149,8 @@ class FakeCluster:
         try:
             if request.headers.get("authorization") != f"Bearer {TOKEN}":
                 raise Problem(401, "Unauthorized")
+            if kinds := discovered(request.path):
+                return Response(200, kinds)
             asked = parse(request)
             self.asked.append(asked)
             if self.delay:

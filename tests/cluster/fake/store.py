@@ -18,6 +18,9 @@ Key = tuple[str, str, str]
 
 VALUE = re.compile(r"(?:[A-Za-z0-9](?:[A-Za-z0-9._-]{0,61}[A-Za-z0-9])?)?")
 NAME = re.compile(r"(?:[a-z0-9.-]{1,253}/)?[A-Za-z0-9](?:[A-Za-z0-9._-]{0,61}[A-Za-z0-9])?")
+GENERATIONS = ("daemonsets", "deployments")
+"""Kinds whose specs are counted, for the controllers that read them."""
+
 REASONS = {
     400: "BadRequest", 401: "Unauthorized", 403: "Forbidden", 404: "NotFound", 409: "Conflict",
     410: "Expired", 415: "UnsupportedMediaType", 422: "Invalid", 501: "NotImplemented",
@@ -99,7 +102,9 @@ class Store:
             if kind == plural and namespace in ("", space):
                 yield thing
 
-    def create(self, plural: str, body: Thing, manager: str = "test") -> Thing:
+    def create(
+        self, plural: str, body: Thing, manager: str = "test", operation: str = "Update"
+    ) -> Thing:
         """Make an object; 409 where it is there."""
         meta = dict(body.get("metadata") or {})
         key = (plural, str(meta.get("namespace", "")), str(meta["name"]))
@@ -108,7 +113,7 @@ class Store:
         now = datetime.now(UTC).strftime("%Y-%m-%dT%H:%M:%SZ")
         meta |= {"uid": str(uuid.uuid4()), "creationTimestamp": now}
         thing = copy.deepcopy({**body, "metadata": meta})
-        own(thing, (manager, "Update"), leaves(thing))
+        own(thing, (manager, operation), leaves(thing))
         return self._put(key, thing)
 
     def replace(self, plural: str, namespace: str, name: str, body: Thing, manager: str) -> Thing:
@@ -168,10 +173,7 @@ class Store:
         thing["metadata"] = meta | ({"namespace": namespace} if namespace else {})
         if dry:
             return thing
-        thing = self.create(plural, thing, owner[0])
-        thing["metadata"]["managedFields"] = []
-        own(thing, owner, leaves(body))
-        return thing
+        return self.create(plural, thing, *owner)
 
     def _same_version(self, plural: str, body: Thing, before: Thing) -> None:
         """Whoever says which version it means wants to hear that it is another by now."""
@@ -196,9 +198,15 @@ class Store:
         self._remember(Past(self.version, key, before, None), last)
         return before
 
+    def write(self, key: Key, thing: Thing) -> Thing:
+        """Write it as a controller writes a status: nobody's fields change hands."""
+        return self._put(key, copy.deepcopy(thing))
+
     def _put(self, key: Key, thing: Thing) -> Thing:
         check(thing)
         before = self.objects.get(key)
+        if key[0] in GENERATIONS and (not before or before.get("spec") != thing.get("spec")):
+            thing["metadata"]["generation"] = 1 + (before or thing)["metadata"].get("generation", 0)
         if before and _plain(before) == _plain(thing):
             return before  # nothing changed: no new version, as with the real one
         self.version += 1
