@@ -44,13 +44,14 @@ class Node:
         self.environ = {**os.environ, "KUBECONFIG": str(kubeconfig), "NODE_NAME": "gpu-1"}
         self.containers: dict[str, asyncio.subprocess.Process] = {}
         self._pod: tuple[str, str, str] | None = None
+        self._ready = False
 
     async def run(self) -> None:
         """Do what a kubelet and the controllers do, until cancelled."""
         while True:
             await self._daemon_set()
             self._tell()
-            await asyncio.sleep(0.05)
+            await asyncio.sleep(0.1)
 
     async def close(self) -> None:
         """End everything."""
@@ -71,7 +72,7 @@ class Node:
         elif not found and self._pod:
             await self._end_containers()
             self.store.delete(*self._pod)
-            self._pod = None
+            self._pod, self._ready = None, False
         if found:
             key = ("daemonsets", found[0]["metadata"]["namespace"], "rota")
             status = {
@@ -124,9 +125,9 @@ class Node:
         have = {name: str(count) for name, count in self.kubelet.allocatable().items()}
         self.store.write(("nodes", "", "gpu-1"), {**node, "status": {"allocatable": have}})
         if self._pod:
-            pod, ready = self.store.get(*self._pod), (self.folder / "run/gatekeeper.sock").exists()
-            conditions = [READY] if ready and self._answers("/readyz") else []
-            status = {"phase": "Running", "conditions": conditions}
+            pod, socket = self.store.get(*self._pod), self.folder / "run" / "gatekeeper.sock"
+            self._ready = self._ready or (socket.exists() and self._answers("/readyz"))
+            status = {"phase": "Running", "conditions": [READY] if self._ready else []}
             self.store.write(self._pod, {**pod, "status": status})
 
     def _answers(self, path: str) -> bool:
