@@ -20,6 +20,7 @@ from typing import Any
 
 from ruamel.yaml import YAML
 
+from rota.cluster.kube import KubeApi
 from rota.kubelet.embedded import ContainerSpec, EmbeddedKubelet, PodSpec
 from tests.cluster.fake import FakeCluster
 
@@ -37,8 +38,8 @@ def free_port() -> int:
 class Node:
     """The node `gpu-1`."""
 
-    def __init__(self, cluster: FakeCluster, folder: Path, kubeconfig: Path) -> None:
-        self.cluster, self.store, self.folder = cluster, cluster.store, folder
+    def __init__(self, cluster: FakeCluster, folder: Path, kubeconfig: Path, api: KubeApi) -> None:
+        self.api, self.store, self.folder = api, cluster.store, folder
         self.kubelet = EmbeddedKubelet(folder / "node", node="gpu-1")
         self.port = free_port()
         self.environ = {**os.environ, "KUBECONFIG": str(kubeconfig), "NODE_NAME": "gpu-1"}

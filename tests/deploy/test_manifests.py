@@ -54,11 +54,12 @@ def test_the_files_are_what_the_code_makes() -> None:
     assert here <= files().keys()
 
 
-@pytest.mark.parametrize("components", [(), tuple(COMPONENTS)], ids=["alone", "components"])
-@pytest.mark.parametrize("overlay", OVERLAYS)
 @pytest.mark.parametrize("minor", MINORS)
-def test_every_object_is_valid(overlay: str, components: tuple[str, ...], minor: str) -> None:
-    for thing in manifests(Options(overlay=overlay, components=components, pull_secret="s")):
+def test_every_object_is_valid(minor: str) -> None:
+    """With every component; without them an object has less in it."""
+    every = tuple(COMPONENTS)
+    made = [manifests(Options(o, every, pull_secret="s")) for o in OVERLAYS]
+    for thing in {json.dumps(one): one for things in made for one in things}.values():
         kubernetes_validate.validate(thing, minor, strict=True)
 
 

@@ -1,22 +1,27 @@
 """The seed's steps, from a cluster without anything to a cluster without anything, with a real agent.
 
-A Kubernetes API over HTTP, an embedded kubelet, `rota` as a person types it, and the agent and the
-gatekeeper as the DaemonSet starts them; the GPU is emulated.
+A Kubernetes API over HTTP, an embedded kubelet, what `rota apply` and `rota rollback` do, and the agent
+and the gatekeeper as the DaemonSet starts them; the GPU is emulated.
 """
 
 from __future__ import annotations
 
 import asyncio
 import json
-import os
 import shutil
-import sys
 import tempfile
 from collections.abc import AsyncIterator
 from pathlib import Path
 
 import pytest
 
+from rota.cluster.kube import KubeApi
+from rota.deploy.apply import Request, apply
+from rota.deploy.holders import InUse
+from rota.deploy.options import Options
+from rota.deploy.rollback import Rollback
+from rota.deploy.source import read_source
+from rota.errors import RotaError
 from tests.cluster.fake import FakeCluster
 from tests.deploy.node import Node
 
@@ -33,7 +38,8 @@ async def node() -> AsyncIterator[Node]:
     cluster.store.namespaced = True
     cluster.store.create("namespaces", {"metadata": {"name": "team"}}, "admin")
     cluster.store.create("nodes", {"metadata": {"name": "gpu-1", "labels": {"zone": "a"}}}, "admin")
-    node = Node(cluster, folder, cluster.kubeconfig(folder / "kubeconfig"))
+    kubeconfig = cluster.kubeconfig(folder / "kubeconfig")
+    node = Node(cluster, folder, kubeconfig, KubeApi.connect(str(kubeconfig)))
     await node.kubelet.start()
     running = asyncio.create_task(node.run())
     try:
@@ -42,20 +48,22 @@ async def node() -> AsyncIterator[Node]:
         running.cancel()
         await asyncio.gather(running, return_exceptions=True)
         await node.close()
+        await node.api.close()
         await cluster.stop()
         shutil.rmtree(folder, ignore_errors=True)
 
 
-async def rota(node: Node, *args: str, code: int = 0) -> str:
-    """Type a command; what it says."""
-    process = await asyncio.create_subprocess_exec(
-        sys.executable, "-m", "rota", *args, env={**os.environ, **node.environ},
-        stdout=asyncio.subprocess.PIPE, stderr=asyncio.subprocess.STDOUT,
-    )  # fmt: skip
-    said = (await process.communicate())[0].decode()
-    logs = "\n".join(path.read_text() for path in node.folder.glob("*.log"))
-    assert process.returncode == code, said + logs
-    return said
+async def apply_config(node: Node, config: Path, image: str = "") -> str:
+    """`rota apply CONFIG`; what it says."""
+    said: list[str] = []
+    options = Options(namespace="", image=image, config_key="")
+    request = Request(read_source(str(config), ""), options, timeout=60.0, first=0.1)
+    try:
+        await apply(node.api, request, lambda *words: said.append(" ".join(words).strip()))
+    except RotaError as error:
+        logs = "\n".join(path.read_text() for path in node.folder.glob("*.log"))
+        raise AssertionError(f"{error}\n{logs}") from error
+    return "\n".join(said)
 
 
 def allocatable(node: Node) -> int:
@@ -70,8 +78,8 @@ async def test_the_seeds_steps_from_nothing_to_four_pods_on_one_gpu_and_back(nod
     }
 
     # apply the configuration: every node serves it when the command ends
-    said = await rota(node, "apply", str(EXAMPLE / "1-config.yaml"), "--image", "rota:test")
-    assert "ok   all nodes" in said
+    said = await apply_config(node, EXAMPLE / "1-config.yaml", "rota:test")
+    assert "ok all nodes" in said
     assert f"{GPU}: 4" in said
     # verify: four GPUs on the node, and the agent's log says why
     assert allocatable(node) == 4
@@ -87,8 +95,8 @@ async def test_the_seeds_steps_from_nothing_to_four_pods_on_one_gpu_and_back(nod
     # an edit needs no restart: nobody is started anew, and no pod is hurt
     edited = node.folder / "edited.yaml"
     edited.write_text((EXAMPLE / "1-config.yaml").read_text().replace("replicas: 4", "replicas: 6"))
-    said = await rota(node, "apply", str(edited))
-    assert "set  ConfigMap gpu-operator-resources/time-slicing-config" in said
+    said = await apply_config(node, edited)
+    assert "set ConfigMap gpu-operator-resources/time-slicing-config" in said
     assert said.count("same ") == 8
     assert allocatable(node) == 6
     assert {name: process.pid for name, process in node.containers.items()} == pids
@@ -99,13 +107,14 @@ async def test_the_seeds_steps_from_nothing_to_four_pods_on_one_gpu_and_back(nod
     await node.until(lambda: all(f'pod="{name}"' in node.ask("/metrics") for name in names))
 
     # rollback is refused while they run, names them, and then leaves nothing behind
-    refused = await rota(node, "rollback", code=1)
-    assert "4 pods hold replicas" in refused
-    assert all(name in refused for name in names)
+    rollback = Rollback(node.api, lambda *_: None)
+    with pytest.raises(InUse, match="4 pods hold replicas") as refused:
+        await rollback.run()
+    assert all(name in refused.value.what for name in names)
     for name in names:
         await node.kubelet.delete_pod("team", name)
         node.store.delete("pods", "team", name)
-    assert "it is as it was" in await rota(node, "rollback")
+    assert await rollback.run()
     assert allocatable(node) == 0
     after = {key: json.dumps(thing) for key, thing in node.store.objects.items()
              if key[0] not in ("nodes", "events")}  # fmt: skip

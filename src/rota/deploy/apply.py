@@ -57,7 +57,7 @@ async def apply(api: Api, request: Request, tell: Tell) -> list[Step]:
     things = wanted(options, target.policy)
     steps = []
     async for step in install(api, things, options.overlay, request.how):
-        tell(step.outcome, step.title, "")
+        tell(step.outcome, step.title, "" if request.how.dry == "none" else "would be")
         steps.append(step)
     await _prune(api, things, request.how, tell)
     if request.how.dry == "none" and request.timeout:

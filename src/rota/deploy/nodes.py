@@ -108,38 +108,53 @@ def _served(seen: Seen, wanted: Wanted, chosen: Chosen) -> State:
     now = allocatable(seen.node)
     config = wanted.configs.get(chosen.key, Config())
     right = expected(config, labels_of(seen.node), beside=wanted.beside)
-    short = {name: count for name, count in right.items() if not _fits(now.get(name, 0), count)}
+    short = {name: want for name, want in right.items() if not want.fits(now.get(name, 0))}
     if not short:
         names = sorted(right) or sorted(name for name in now if name.startswith("nvidia.com/"))
         return State("ok", ", ".join(f"{name}: {now.get(name, 0)}" for name in names) or "no GPUs")
-    what = ", ".join(_compared(name, now.get(name, 0), count) for name, count in short.items())
+    what = ", ".join(f"{name}: {now.get(name, 0)}, {want}" for name, want in short.items())
     return State("wait", what, _old_plugin(seen, wanted) if wanted.beside else "")
 
 
-def _fits(have: int, count: int | None) -> bool:
-    return have > 0 if count is None else have == count
+@dataclass(frozen=True, slots=True)
+class Right:
+    """How many replicas a node should have of a resource.
+
+    Attributes:
+        replicas: of each device.
+        devices: how many it has; None where its labels do not tell, or not which of them count.
+    """
+
+    replicas: int
+    devices: int | None = None
+
+    def fits(self, have: int) -> bool:
+        """That many are right."""
+        if self.devices is None:
+            return have > 0 and have % self.replicas == 0
+        return have == self.devices * self.replicas
+
+    def __str__(self) -> str:
+        some = f"{self.replicas} for each device"
+        return f"not {some if self.devices is None else self.devices * self.replicas} yet"
 
 
-def _compared(name: str, have: int, count: int | None) -> str:
-    return f"{name}: {have}" + (f", not {count} yet" if count is not None else ", none yet")
-
-
-def expected(config: Config, labels: Mapping[str, str], *, beside: bool) -> dict[str, int | None]:
-    """Resource → how many replicas the node should have; None where the labels do not tell.
+def expected(config: Config, labels: Mapping[str, str], *, beside: bool) -> dict[str, Right]:
+    """Resource → how many replicas the node should have.
 
     Args:
         config: what is served there.
         labels: of the node; feature discovery's count its physical devices.
         beside: NVIDIA's plugin serves, which ignores `devices` and `rename`.
     """
-    found: dict[str, int | None] = {}
+    found: dict[str, Right] = {}
     for entry in config.sharing.resources:
-        renamed = None if beside else entry.rename
+        renamed = "" if beside else entry.rename
         by_default = f"{entry.name}.shared" if config.sharing.rename_by_default else entry.name
         count = labels.get(f"{entry.name}.count", "")
         some = not beside and entry.devices != DeviceSelection()
-        known = count.isdecimal() and not some
-        found[renamed or by_default] = int(count) * entry.replicas if known else None
+        known = int(count) if count.isdecimal() and not some else None
+        found[renamed or by_default] = Right(entry.replicas, known)
     return found
 
 
