@@ -8,8 +8,10 @@ NVIDIA's plugin serves what the ClusterPolicy names. Emulated, as its log says n
 from __future__ import annotations
 
 import copy
+import json
 import re
 from collections.abc import Iterator
+from datetime import UTC, datetime
 from functools import lru_cache
 from typing import Any
 
@@ -21,6 +23,7 @@ from tests.cluster.fake.store import Past, Store
 
 GPU = "nvidia.com/gpu"
 PLUGIN = "nvidia-device-plugin-daemonset"
+START = "2026-11-25T12:00:00Z"
 READY = {"type": "Ready", "status": "True"}
 
 
@@ -47,6 +50,7 @@ class Fleet:
         self.deaf: set[str] = set()
         self.frozen: set[str] = set()
         self._busy = False
+        self._serves, self._started = "", START
         store.namespaced = True
         for name, count in gpus.items():
             self._make_node(name, count)
@@ -76,7 +80,8 @@ class Fleet:
         }
         self.store.create("clusterpolicies", policy, "helm")
         meta = {"name": PLUGIN, "namespace": namespace, "labels": {"app": PLUGIN}}
-        template = {"metadata": {"labels": {"app": PLUGIN}}}
+        container = {"name": PLUGIN, "image": "nvcr.io/nvidia/k8s-device-plugin:v0.20.0"}
+        template = {"metadata": {"labels": {"app": PLUGIN}}, "spec": {"containers": [container]}}
         body = {"metadata": meta, "spec": {"template": template}}
         self.store.create("daemonsets", body, "gpu-operator")
 
@@ -122,7 +127,17 @@ class Fleet:
 
     def _pod(self, one: Thing, node: str) -> Thing:
         meta, template = one["metadata"], one["spec"]["template"]
-        status = {"phase": "Running", "conditions": [READY], "startTime": "2026-11-25T12:00:00Z"}
+        running = [
+            {"name": container["name"], "ready": True, "restartCount": 0,
+             "state": {"running": {"startedAt": START}}}
+            for container in template.get("spec", {}).get("containers", ())
+        ]  # fmt: skip
+        status: Thing = {
+            "phase": "Running", "conditions": [READY], "startTime": START,
+            "containerStatuses": running,
+        }  # fmt: skip
+        if meta["name"] == PLUGIN:
+            status["startTime"] = self._restarted()
         if meta["name"] == "rota" and node in self.stuck:
             status = self.stuck[node]
         owner = {"kind": "DaemonSet", "name": meta["name"]}
@@ -135,6 +150,17 @@ class Fleet:
             "status": status,
         })  # fmt: skip
 
+    def _restarted(self) -> str:
+        """When NVIDIA's plugin was started last: by its operator or by Rota, for another config."""
+        (policy,) = self.store.all("clusterpolicies")
+        said = policy["spec"]["devicePlugin"].get("config") or {}
+        found = self.store.objects.get(("configmaps", self.operator, said.get("name", "")), {})
+        serves = json.dumps([said, found.get("data")], sort_keys=True)
+        if serves != self._serves:
+            now = datetime.now(UTC).strftime("%Y-%m-%dT%H:%M:%SZ")
+            self._serves, self._started = serves, now if self._serves else START
+        return self._started
+
     def _node(self, name: str, count: int) -> None:
         config = self._agent(name, count)
         if name in self.frozen:
@@ -144,9 +170,9 @@ class Fleet:
             if config is None:
                 config = Config()
         have = self._allocatable(config, count) if config else {}
-        self._set("nodes", self.store.get("nodes", "", name), "status", {
-            "allocatable": {"cpu": "8", **have},
-        })  # fmt: skip
+        status = {"allocatable": {"cpu": "8", **have}, "capacity": {"cpu": "8", **have},
+                  "conditions": [READY]}  # fmt: skip
+        self._set("nodes", self.store.get("nodes", "", name), "status", status)
 
     def _allocatable(self, config: Config, count: int) -> dict[str, str]:
         times = 1
