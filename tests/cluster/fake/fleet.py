@@ -127,17 +127,16 @@ class Fleet:
 
     def _pod(self, one: Thing, node: str) -> Thing:
         meta, template = one["metadata"], one["spec"]["template"]
+        start = self._restarted() if meta["name"] == PLUGIN else START
         running = [
             {"name": container["name"], "ready": True, "restartCount": 0,
-             "state": {"running": {"startedAt": START}}}
+             "state": {"running": {"startedAt": start}}}
             for container in template.get("spec", {}).get("containers", ())
         ]  # fmt: skip
         status: Thing = {
-            "phase": "Running", "conditions": [READY], "startTime": START,
+            "phase": "Running", "conditions": [READY], "startTime": start,
             "containerStatuses": running,
         }  # fmt: skip
-        if meta["name"] == PLUGIN:
-            status["startTime"] = self._restarted()
         if meta["name"] == "rota" and node in self.stuck:
             status = self.stuck[node]
         owner = {"kind": "DaemonSet", "name": meta["name"]}
