@@ -275,6 +275,14 @@ async def test_no_gpu_node_is_told(world: World) -> None:
         await world.apply()
 
 
+async def test_pods_that_the_server_takes_not_are_told_with_its_reason(world: World) -> None:
+    fleet = world.begin()
+    fleet.denied = 'Error creating: pods "rota-" is forbidden: RuntimeClass "nvidia" not found'
+    with pytest.raises(NotServed, match=r"no pod on 2: Error creating: .* --set runtimeClass="):
+        await world.apply()
+    assert f"FAIL DaemonSet {NAMESPACE}/rota Error creating" in world.said
+
+
 async def test_without_an_image_it_is_told_that_no_registry_has_one(world: World) -> None:
     world.begin()
     request = world.request("", "image=x")
@@ -386,5 +394,6 @@ async def test_what_was_installed_by_hand_is_kept_as_it_was(world: World) -> Non
     before = fleet.snapshot()
     await world.apply(how=How(force=True))
     assert "here.example/rota:1" in json.dumps(fleet.snapshot()["daemonsets", NAMESPACE, "rota"])
-    await world.rollback(timeout=0)
+    await world.rollback()
+    assert "was there before, and serves on" in world.said
     assert fleet.snapshot() == before

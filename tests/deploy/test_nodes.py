@@ -10,7 +10,7 @@ import pytest
 from rota.cluster.chosen import LABEL, fingerprint
 from rota.config.load import load_text
 from rota.deploy.nodes import Right, Seen, Wanted, expected, judge
-from rota.deploy.waiting import node_of
+from rota.deploy.rollout import node_of
 from tests.deploy.world import sharing
 
 GPU = "nvidia.com/gpu"

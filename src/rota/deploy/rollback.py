@@ -37,7 +37,7 @@ from rota.config.load import ConfigError, load_text
 from rota.deploy.contents import left_in
 from rota.deploy.daemonset import NAME, NAMES
 from rota.deploy.holders import holders, refuse
-from rota.deploy.install import applied
+from rota.deploy.install import applied, read
 from rota.deploy.kinds import place_of, title
 from rota.deploy.nodes import allocatable
 from rota.deploy.options import OPERATOR
@@ -97,15 +97,31 @@ class Rollback:
         for kind, thing in self._found:
             if kind not in _LATE:
                 await self._undo(kind, thing)
-                if kind is DAEMON_SETS:
-                    await self._until_gone(place_of(thing)[0])
-        await self._forget_nodes(places)
-        if self.timeout and not await self._policy_shares(beside):
-            await self._until_physical(names, beside)
+        if not await self._stays(places):
+            await self._until_served_no_more(places, names, beside)
         for kind, thing in self._found:
             if kind in _LATE:
                 await self._last(kind, thing)
         return True
+
+    async def _stays(self, places: set[str]) -> bool:
+        """A DaemonSet that was there before apply: its agents go on, and so do replicas and labels."""
+        for namespace in sorted(places):
+            if await read(self.api, DAEMON_SETS, NAME, namespace):
+                self.tell(
+                    "note", f"DaemonSet {namespace}/{NAME}", "was there before, and serves on"
+                )
+                return True
+        return False
+
+    async def _until_served_no_more(
+        self, places: set[str], names: Sequence[str], beside: bool
+    ) -> None:
+        for namespace in sorted(places):
+            await self._until_gone(namespace)
+        await self._forget_nodes(places)
+        if self.timeout and not await self._policy_shares(beside):
+            await self._until_physical(names, beside)
 
     def _beside(self) -> bool:
         return any(overlay_of(thing) == OPERATOR for _, thing in self._found)

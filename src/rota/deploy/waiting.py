@@ -10,7 +10,7 @@ from __future__ import annotations
 import asyncio
 import time
 from collections.abc import AsyncIterator, Callable, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 from rota.cluster.door import (
@@ -30,6 +30,7 @@ from rota.deploy.daemonset import NAME, NAMES
 from rota.deploy.nodes import Seen, State, Wanted, judge
 from rota.deploy.options import PLUGIN_LABEL
 from rota.deploy.progress import Tell
+from rota.deploy.rollout import Rollout, node_of, rollout_of, why_no_pods
 from rota.errors import RotaError
 
 FIRST, LONGEST = 0.5, 5.0
@@ -43,19 +44,6 @@ _SELECTOR = ",".join(f"{key}={value}" for key, value in NAMES.items())
 
 class NotServed(RotaError):
     """Some nodes do not serve it."""
-
-
-@dataclass(frozen=True, slots=True)
-class Rollout:
-    """How far the DaemonSet is.
-
-    Attributes:
-        nodes: how many it is for; None while its controller has not seen it.
-        updated: how many run the newest version.
-    """
-
-    nodes: int | None
-    updated: int = 0
 
 
 @dataclass(slots=True)
@@ -81,6 +69,7 @@ class Waiting:
     _told: dict[str, State] = field(default_factory=dict)
     _stuck: int = 0
     _away: bool = False
+    _refused: str = ""
 
     async def run(self) -> int:
         """Wait; the number of nodes that serve it.
@@ -98,6 +87,7 @@ class Waiting:
                 continue
             self._away = False
             self._say(states)
+            self._say_refused(rollout)
             if rollout.nodes == 0:
                 raise _nowhere(self.namespace)
             if self._whole(rollout, states):
@@ -117,8 +107,10 @@ class Waiting:
             pause = min(LONGEST, pause * 1.5)
 
     async def _look(self) -> tuple[Rollout, dict[str, State]]:
-        rollout = _rollout(await self._daemon_set())
+        rollout = rollout_of(await self.api.get(DAEMON_SETS, NAME, self.namespace))
         pods = await self._by_node(_SELECTOR)
+        if len(pods) < (rollout.nodes or 0):
+            rollout = replace(rollout, refused=await why_no_pods(self.api, self.namespace))
         nodes = {metadata(one)["name"]: one for one in (await self.api.list(View(NODES))).items}
         plugins = await self._by_node(PLUGIN_LABEL) if self.wanted.beside else {}
         refusals = await self._refusals()
@@ -127,9 +119,6 @@ class Waiting:
             for name, pod in pods.items()
         }
         return rollout, {name: judge(one, self.wanted) for name, one in sorted(seen.items())}
-
-    async def _daemon_set(self) -> Object:
-        return await self.api.get(DAEMON_SETS, NAME, self.namespace)
 
     async def _by_node(self, labels: str) -> dict[str, Object]:
         """Pods by node; where an old one is ending beside its successor, the newer."""
@@ -164,6 +153,11 @@ class Waiting:
                 self.tell(mark, f"node {name}", state.what + hint)
         self._told = dict(states)
 
+    def _say_refused(self, rollout: Rollout) -> None:
+        if rollout.refused and rollout.refused != self._refused:
+            self.tell("FAIL", f"DaemonSet {self.namespace}/{NAME}", str(rollout.refused))
+        self._refused = rollout.refused
+
     def _whole(self, rollout: Rollout, states: Mapping[str, State]) -> bool:
         ok = [name for name, state in states.items() if state.stage == "ok"]
         return (
@@ -175,31 +169,10 @@ class Waiting:
     def _hopeless(self, rollout: Rollout, states: Mapping[str, State]) -> bool:
         """Nobody is left to wait for, several times in a row."""
         waits = [state for state in states.values() if state.stage == "wait"]
-        bad = any(state.stage == "bad" for state in states.values())
-        over = bad and not waits and len(states) == rollout.nodes
+        bad = any(state.stage == "bad" for state in states.values()) or rollout.refused
+        over = bad and not waits and (rollout.refused or len(states) == rollout.nodes)
         self._stuck = self._stuck + 1 if over else 0
         return self._stuck >= SURE
-
-
-def node_of(pod: Object) -> str:
-    """The node that a pod is on, or that a DaemonSet means it for."""
-    spec = pod.get("spec") or {}
-    if name := spec.get("nodeName"):
-        return str(name)
-    affinity = (spec.get("affinity") or {}).get("nodeAffinity") or {}
-    required = affinity.get("requiredDuringSchedulingIgnoredDuringExecution") or {}
-    for term in required.get("nodeSelectorTerms") or ():
-        for field_ in term.get("matchFields") or ():
-            if field_.get("key") == "metadata.name":
-                return str(field_["values"][0])
-    return ""
-
-
-def _rollout(daemon_set: Object) -> Rollout:
-    status, generation = daemon_set.get("status") or {}, metadata(daemon_set).get("generation", 0)
-    if status.get("observedGeneration", 0) < generation or "desiredNumberScheduled" not in status:
-        return Rollout(None)
-    return Rollout(status["desiredNumberScheduled"], status.get("updatedNumberScheduled", 0))
 
 
 def _nowhere(namespace: str) -> NotServed:
@@ -212,12 +185,16 @@ def _nowhere(namespace: str) -> NotServed:
 
 def _not_served(rollout: Rollout, states: Mapping[str, State], seconds: float) -> NotServed:
     late = {name: state for name, state in states.items() if state.stage != "ok"}
-    known = len(states) - len(late)
-    if not late:
-        of = "its controller has not seen it" if rollout.nodes is None else f"of {rollout.nodes}"
-        return NotServed(f"{known} nodes serve it after {seconds:g} s ({of})")
+    if rollout.nodes is None:
+        what = f"its controller has not seen the DaemonSet after {seconds:g} s"
+        return NotServed(what, hint="call it again to go on waiting")
+    count = max(rollout.nodes, len(states))
     why = "".join(f"\n  {name}: {state.what}{_hint(state)}" for name, state in late.items())
-    what = f"{len(late)} of {len(states)} nodes do not serve it:{why}"
+    why += f"\n  no pod on {count - len(states)}: {rollout.refused}" if rollout.refused else ""
+    bad = len(late) + count - len(states)
+    what = f"{bad} of {count} nodes do not serve it" + (
+        f":{why}" if why else f" after {seconds:g} s"
+    )
     return NotServed(what, hint="call it again to go on waiting")
 
 

@@ -42,6 +42,7 @@ class Fleet:
         stuck: node → status that Rota's pod has there instead of being ready.
         deaf: nodes whose agents read no config.
         frozen: nodes whose kubelet tells nothing new.
+        denied: why the API server takes no pod of Rota; empty where it does.
     """
 
     def __init__(self, store: Store, gpus: dict[str, int], operator: str = "") -> None:
@@ -49,6 +50,7 @@ class Fleet:
         self.stuck: dict[str, Thing] = {}
         self.deaf: set[str] = set()
         self.frozen: set[str] = set()
+        self.denied = ""
         self._busy = False
         self._serves, self._started = "", START
         store.namespaced = True
@@ -107,7 +109,12 @@ class Fleet:
         wanted: dict[tuple[str, str], Thing] = {}
         for one in self.store.all("daemonsets"):
             nodes = [name for name, count in self.gpus.items() if count]
-            for node in nodes:
+            if self.denied and one["metadata"]["name"] == "rota":
+                self._deny(one["metadata"]["namespace"])
+                nodes_served: list[str] = []
+            else:
+                nodes_served = nodes
+            for node in nodes_served:
                 pod = self._pod(one, node)
                 wanted[pod["metadata"]["namespace"], pod["metadata"]["name"]] = pod
             self._set("daemonsets", one, "status", {
@@ -215,6 +222,14 @@ class Fleet:
                 "metadata": {"name": name, "namespace": "default"}, "reason": "ConfigRefused",
                 "involvedObject": {"kind": "Node", "name": node}, "message": why,
                 "lastTimestamp": "2126-11-25T12:00:00Z",
+            })  # fmt: skip
+
+    def _deny(self, namespace: str) -> None:
+        if ("events", namespace, "denied") not in self.store.objects:
+            self.store.create("events", {
+                "metadata": {"name": "denied", "namespace": namespace}, "reason": "FailedCreate",
+                "involvedObject": {"kind": "DaemonSet", "name": "rota", "namespace": namespace},
+                "message": self.denied, "lastTimestamp": START,
             })  # fmt: skip
 
     def _plugin(self, node: str) -> Config | None:
