@@ -1,7 +1,8 @@
 """A node of a cluster: an embedded kubelet that runs what the DaemonSet says, and tells the API server.
 
 The containers of Rota's pod are started with the arguments that the DaemonSet has, as processes of
-this machine: only the folders are others, and the GPU is emulated.
+this machine, with its capabilities and a root file system that is read-only where this machine lets
+us: only the folders are others, and the GPU is emulated.
 """
 
 from __future__ import annotations
@@ -11,10 +12,12 @@ import json
 import os
 import signal
 import socket
+import subprocess
 import sys
 import urllib.request
 from collections.abc import Callable
 from contextlib import suppress
+from functools import cache
 from pathlib import Path
 from typing import Any
 
@@ -33,6 +36,38 @@ def free_port() -> int:
     """A port that nobody listens on."""
     with socket.create_server(("127.0.0.1", 0)) as found:
         return int(found.getsockname()[1])
+
+
+READ_ONLY = """
+mount --bind "$0" "$0"
+mount -o remount,bind,ro /
+exec setpriv --no-new-privs --inh-caps=-all --bounding-set="$@"
+"""
+"""Writable is the node's folder only, as the mounts of the pod are; then come the capabilities."""
+
+
+@cache
+def can_confine() -> bool:
+    """Whether this machine lets us take rights away from a program, and make its files read-only."""
+    asked = ["unshare", "--mount", "setpriv", "--bounding-set=-all", "true"]
+    try:
+        return subprocess.run(asked, capture_output=True).returncode == 0
+    except OSError:
+        return False
+
+
+def confined(rights: dict[str, Any], folder: Path) -> list[str]:
+    """What gives a program the rights of a container, before its command line.
+
+    Nothing where this machine does not let us: then the program has ours.
+    """
+    if not can_confine():
+        return []
+    assert rights["readOnlyRootFilesystem"]
+    assert rights["capabilities"]["drop"] == ["ALL"]
+    kept = [f"+{name.lower()}" for name in rights["capabilities"]["add"]]
+    unshare = ["unshare", "--mount", "--propagation", "private", "bash", "-ec", READ_ONLY]
+    return [*unshare, str(folder), ",".join(["-all", *kept])]
 
 
 class Node:
@@ -93,6 +128,7 @@ class Node:
             name = container["name"]
             with (self.folder / f"{name}.log").open("wb") as log:
                 self.containers[name] = await asyncio.create_subprocess_exec(
+                    *confined(container["securityContext"], self.folder),
                     sys.executable, "-m", "tests.deploy.quick", *self._placed(args), env=self.environ, cwd=ROOT,
                     stdout=log, stderr=log, start_new_session=True,
                 )  # fmt: skip

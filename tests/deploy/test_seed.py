@@ -23,11 +23,12 @@ from rota.deploy.rollback import Rollback
 from rota.deploy.source import read_source
 from rota.errors import RotaError
 from tests.cluster.fake import FakeCluster
-from tests.deploy.node import Node
+from tests.deploy.node import Node, can_confine
 
 ROOT = Path(__file__).parents[2]
 EXAMPLE = ROOT / "examples" / "03-cluster"
 GPU = "nvidia.com/gpu"
+DAC_OVERRIDE, SYS_PTRACE = 1 << 1, 1 << 19
 
 
 @pytest.fixture
@@ -66,6 +67,12 @@ async def apply_config(node: Node, config: Path, image: str = "") -> str:
     return "\n".join(said)
 
 
+def effective(pid: int) -> int:
+    """The capabilities of a process."""
+    lines = Path(f"/proc/{pid}/status").read_text().splitlines()
+    return int(next(line for line in lines if line.startswith("CapEff")).split()[1], 16)
+
+
 def allocatable(node: Node) -> int:
     """`kubectl get nodes -o json`, as the seed reads it."""
     status = node.store.get("nodes", "", "gpu-1")["status"]
@@ -86,6 +93,8 @@ async def test_the_seeds_steps_from_nothing_to_four_pods_on_one_gpu_and_back(nod
     (served,) = [entry for entry in node.log("agent") if entry["event"] == "config served"]
     assert served["replicas"] == {GPU: 4}
     pids = {name: process.pid for name, process in node.containers.items()}
+    if can_confine():
+        assert {effective(pid) for pid in pids.values()} == {SYS_PTRACE | DAC_OVERRIDE}
 
     # use it: a Deployment of four runs, and a pod more waits
     names = node.deploy(EXAMPLE / "4-gpu-test.yaml", "team")
