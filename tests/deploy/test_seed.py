@@ -120,8 +120,8 @@ async def test_the_seeds_steps_from_nothing_to_four_pods_on_one_gpu_and_back(nod
     with pytest.raises(InUse, match="4 pods hold replicas") as refused:
         await rollback.run()
     assert all(name in refused.value.what for name in names)
+    await asyncio.gather(*(node.kubelet.delete_pod("team", name, grace=0.0) for name in names))
     for name in names:
-        await node.kubelet.delete_pod("team", name)
         node.store.delete("pods", "team", name)
     assert await rollback.run()
     assert allocatable(node) == 0
