@@ -25,10 +25,11 @@ def kustomize() -> str:
     script = ROOT / ".ci" / "kustomize"
     if found := shutil.which("kustomize"):
         return found
-    ended = subprocess.run(["bash", script, KEPT], capture_output=True, text=True, timeout=100)
+    command = ["timeout", "60", "bash", str(script), str(KEPT)]
+    ended = subprocess.run(command, capture_output=True, text=True)
     if ended.returncode:
         why = re.sub(r"\s+", " ", ended.stderr)[-200:]
-        pytest.skip(f"no kustomize here, and none to be had: {why or 'no apt'}")
+        pytest.skip(f"no kustomize here, and none to be had: {why or 'not in time'}")
     return ended.stdout.strip()
 
 
