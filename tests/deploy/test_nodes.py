@@ -9,7 +9,7 @@ import pytest
 
 from rota.cluster.chosen import LABEL, fingerprint
 from rota.config.load import load_text
-from rota.deploy.nodes import Right, Seen, Wanted, expected, judge
+from rota.deploy.nodes import Seen, Wanted, judge
 from rota.deploy.rollout import node_of
 from tests.deploy.world import sharing
 
@@ -86,38 +86,16 @@ def test_what_to_type_is_said_where_something_can_be_done() -> None:
 
 
 def test_nvidias_plugin_that_started_before_the_edit_has_not_read_it() -> None:
+    started = {"state": {"running": {"startedAt": "2026-11-25T11:59:00Z"}}}
     plugin = {
         "metadata": {"name": "plugin-y", "namespace": "gpus"},
-        "status": {"startTime": "2026-11-25T11:59:00Z"},
+        "status": {"containerStatuses": [started]},
     }
     state = judge(Seen(node(1), pod(), plugin), wanted(beside=True))
     assert "kubectl delete pod -n gpus plugin-y" in state.hint
-    plugin["status"]["startTime"] = "2026-11-25T12:00:05Z"
+    started["state"]["running"]["startedAt"] = "2026-11-25T12:00:05Z"
     assert judge(Seen(node(1), pod(), plugin), wanted(beside=True)).hint == ""
     assert "no pod of NVIDIA's" in judge(Seen(node(1), pod()), wanted(beside=True)).hint
-
-
-@pytest.mark.parametrize(
-    ("entry", "beside", "right"),
-    [
-        ("replicas: 4", False, {GPU: Right(4, 2)}),
-        ("replicas: 4, rename: nvidia.com/mine", False, {"nvidia.com/mine": Right(4, 2)}),
-        ("replicas: 4, rename: nvidia.com/mine", True, {GPU: Right(4, 2)}),
-        ("replicas: 4, devices: [0]", False, {GPU: Right(4)}),
-        ("replicas: 4, devices: [0]", True, {GPU: Right(4, 2)}),
-    ],
-)
-def test_how_many_a_node_should_have(entry: str, beside: bool, right: dict[str, Right]) -> None:
-    text = f"version: v1\nsharing: {{timeSlicing: {{resources: [{{name: {GPU}, {entry}}}]}}}}\n"
-    config = load_text(text, "c").config
-    assert expected(config, {f"{GPU}.count": "2"}, beside=beside) == right
-    assert expected(config, {}, beside=beside) == dict.fromkeys(right, Right(4))
-
-
-def test_where_nobody_counts_devices_a_multiple_will_do() -> None:
-    assert [have for have in range(10) if Right(4).fits(have)] == [4, 8]
-    assert [have for have in range(10) if Right(4, 2).fits(have)] == [8]
-    assert (str(Right(4)), str(Right(4, 2))) == ("not 4 for each device yet", "not 8 yet")
 
 
 def test_a_pod_that_no_node_has_taken_yet_is_meant_for_one() -> None:

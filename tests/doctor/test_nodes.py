@@ -130,8 +130,11 @@ def test_a_node_that_offers_another_number_than_its_config_makes() -> None:
 def test_what_labels_do_not_tell_is_not_guessed() -> None:
     assert said(**well() | {"nodes": [node(offers=1, count="")], "pods": [plugin()]}) == []
     by_uuid = config_map(SHARING + "      devices: [GPU-97d443a5-366f-5e66-8654-b68bce86e81c]\n")
-    found = said(**well() | {"nodes": [node(offers=1)], "maps": (by_uuid,)})
-    assert "allocatable-unlike-config" not in ids(found)
+    nvidias = said(**well() | {"nodes": [node(offers=1)], "maps": (by_uuid,)})
+    assert "allocatable-unlike-config" in ids(nvidias)  # whose plugin shares all of them
+    sets = [agents("--config-map=gpu-operator/time-slicing-config")]
+    ours = said(nodes=[node(offers=1)], pods=[agent()], sets=sets, maps=(by_uuid,))
+    assert "allocatable-unlike-config" not in ids(ours)
 
 
 def test_an_edit_that_agents_just_follow_is_no_finding() -> None:

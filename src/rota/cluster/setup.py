@@ -16,13 +16,20 @@ from rota.cluster.chosen import Chosen, NoConfig, choose
 from rota.cluster.door import CLUSTER_POLICIES, DAEMON_SETS, Object, labels_of, metadata
 from rota.cluster.gather import Gathered
 from rota.cluster.gpus import GpuNode
+from rota.cluster.promise import as_nvidia_reads
 from rota.config.load import ConfigError, load_text
 from rota.config.schema import Config
-from rota.model import Gpu, Inventory
-from rota.replicas.plan import plan
 
 CONFIG_LABEL = "nvidia.com/device-plugin.config"
 OPERATORS = ("gpu-operator", "gpu-operator-resources", "nvidia-gpu-operator")
+
+_PLUGINS = (
+    ("app", "nvidia-device-plugin-daemonset"),
+    ("app.kubernetes.io/name", "nvidia-device-plugin"),
+    ("name", "nvidia-device-plugin-ds"),
+    ("k8s-app", "nvidia-gpu-device-plugin"),
+)
+"""Labels of NVIDIA's plugin as the operator, its chart, its plain manifest and GKE make it."""
 
 _NVIDIAS = re.compile(r"(?:^|/)(?:k8s-)?device-plugin(?:[:@]|$)")
 _AGENT = re.compile(r"(?:^|/)rota(?:[:@]|$)")
@@ -53,21 +60,39 @@ class Source:
     beside: bool = False
     runtime_class: str = ""
 
+    @property
+    def nvidias(self) -> bool:
+        """NVIDIA's plugin serves what it says."""
+        return self.by == "nvidia" or self.beside
+
 
 def sources(gathered: Gathered, given: tuple[str, str] | None = None) -> tuple[Source, ...]:
     """Everything that serves GPUs here; `given`: a ConfigMap that a person named."""
     sets = gathered.all(DAEMON_SETS)
     found = [s for thing in sets if (s := _agent(thing))]
-    home = next((_namespace(t) for t in sets if is_nvidias(_template(t), labels_of(t))), "")
+    home = next((_namespace(t) for t in sets if makes_nvidias(t)), "")
     found += [_policy(policy, home) for policy in gathered.all(CLUSTER_POLICIES)]
     if given and not any(source.config_map == given for source in found):
         found.insert(0, Source("rota", "--config-map", given[0], given))
     return tuple(found)
 
 
+def makes_nvidias(daemon_set: Object) -> bool:
+    """Whether a DaemonSet's pods are NVIDIA's device plugin."""
+    return is_nvidias(_template(daemon_set), both_labels(daemon_set))
+
+
+def both_labels(daemon_set: Object) -> dict[str, str]:
+    """Its own, and those of its pods."""
+    return {
+        **labels_of(daemon_set),
+        **labels_of((daemon_set.get("spec") or {}).get("template") or {}),
+    }
+
+
 def is_nvidias(spec: Mapping[str, Any], labels: Mapping[str, str]) -> bool:
     """Whether a pod or what makes it is NVIDIA's device plugin."""
-    if labels.get("app") == "nvidia-device-plugin-daemonset":
+    if any(labels.get(key) == value for key, value in _PLUGINS):
         return True
     images = (str(c.get("image") or "") for c in spec.get("containers") or ())
     return any(_NVIDIAS.search(image) for image in images)
@@ -100,31 +125,16 @@ def agent_port(spec: Mapping[str, Any]) -> tuple[str, int] | None:
 def config_of(
     node: GpuNode, source: Source, data: Mapping[str, str] | None
 ) -> tuple[Chosen, Config] | None:
-    """The config that a node should be served; None where it has none that can be."""
+    """The config that a node should be served, as its plugin reads it; None where it has none."""
     label = node.labels.get(CONFIG_LABEL, "")
     if source.config_map is None or not (source.by == "rota" or label or source.default):
         return None  # without label and default NVIDIA's plugin shares nothing
     try:
         chosen = choose(data, label, source.default, "/".join(source.config_map))
-        return chosen, load_text(chosen.text, chosen.key).config
+        config = load_text(chosen.text, chosen.key).config
     except (NoConfig, ConfigError):
         return None
-
-
-def promised(config: Config, node: GpuNode) -> dict[str, int] | None:
-    """Resource → devices that a config makes of a node's GPUs, by the count in its labels.
-
-    None where labels do not tell enough: no count, MIG devices, GPUs chosen by their UUIDs.
-    """
-    count = node.count("nvidia.com/gpu")
-    named = [i for r in config.sharing.resources for i in r.devices.items if not i.isdecimal()]
-    mig = any(name.startswith("nvidia.com/mig-") for name in node.capacity)
-    if count is None or named or mig or config.flags.mig_strategy != "none":
-        return None
-    product = node.labels.get("nvidia.com/gpu.product", "").removesuffix("-SHARED")
-    gpus = tuple(Gpu(f"GPU-{n}", n, n, product, 0, (0, 0)) for n in range(count))
-    made = plan(config, Inventory(gpus))
-    return None if made.failed else {r.name: len(r.replicas) for r in made.resources}
+    return chosen, as_nvidia_reads(config) if source.nvidias else config
 
 
 def _agent(thing: Object) -> Source | None:
@@ -148,13 +158,14 @@ def _agent(thing: Object) -> Source | None:
 
 
 def _policy(policy: Object, home: str) -> Source:
+    home = str((policy.get("status") or {}).get("namespace") or home or OPERATORS[0])
     config = ((policy.get("spec") or {}).get("devicePlugin") or {}).get("config") or {}
     name = str(config.get("name") or "")
     return Source(
         "nvidia",
         f"ClusterPolicy {metadata(policy)['name']}",
         home,
-        (home or OPERATORS[0], name) if name else None,
+        (home, name) if name else None,
         str(config.get("default") or ""),
     )
 

@@ -4,16 +4,15 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
-from datetime import datetime
 
-from rota.cluster.door import CONFIG_MAPS, Api, Object, metadata
+from rota.cluster.door import CONFIG_MAPS, Api
+from rota.cluster.times import edited
 from rota.deploy.daemonset import Thing
 from rota.deploy.install import How, Step, install, live_image, read, strays, wanted
 from rota.deploy.kinds import place_of, title
-from rota.deploy.nodes import Wanted, moment_of
+from rota.deploy.nodes import Wanted
 from rota.deploy.options import NAMESPACE, Options, checked
 from rota.deploy.progress import Tell
-from rota.deploy.record import MANAGER
 from rota.deploy.source import Source, configs
 from rota.deploy.target import Target, find_target
 from rota.deploy.undo import undo
@@ -100,15 +99,8 @@ async def _wait(api: Api, request: Request, options: Options, tell: Tell) -> Non
     data = {str(key): str(text) for key, text in (live.get("data") or {}).items()}
     where = f"{options.namespace}/{options.config_map}"
     there = Wanted(
-        where, data, options.config_key, configs(data), options.beside, _changed(live)
+        where, data, options.config_key, configs(data), options.beside, edited(live)
     )  # fmt: skip
     waiting = Waiting(api, options.namespace, there, tell, request.timeout, first=request.first)
     count = await waiting.run()
     tell("ok", "all nodes", f"{count} of {count} serve it")
-
-
-def _changed(live: Object) -> datetime | None:
-    """When apply last changed it, as the server knows."""
-    entries = metadata(live).get("managedFields") or ()
-    times = [moment_of(entry.get("time")) for entry in entries if entry.get("manager") == MANAGER]
-    return max((time for time in times if time), default=None)

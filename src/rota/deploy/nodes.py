@@ -10,13 +10,16 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
-from datetime import UTC, datetime
+from datetime import datetime
 from typing import Any, Literal
 
 from rota.cluster.chosen import LABEL, Chosen, NoConfig, choose, fingerprint
 from rota.cluster.door import Object, labels_of, metadata
 from rota.cluster.features import CONFIG
-from rota.config.schema import Config, DeviceSelection
+from rota.cluster.gpus import node_of
+from rota.cluster.promise import as_nvidia_reads, due
+from rota.cluster.times import began, moment_of
+from rota.config.schema import Config
 
 Stage = Literal["ok", "wait", "bad"]
 """It serves; it may yet; it will not before somebody does something."""
@@ -105,63 +108,14 @@ def judge(seen: Seen, wanted: Wanted) -> State:
 
 def _served(seen: Seen, wanted: Wanted, chosen: Chosen) -> State:
     assert seen.node is not None
-    now = allocatable(seen.node)
-    config = wanted.configs.get(chosen.key, Config())
-    right = expected(config, labels_of(seen.node), beside=wanted.beside)
+    node, config = node_of(seen.node), wanted.configs.get(chosen.key, Config())
+    now, right = node.allocatable, due(as_nvidia_reads(config) if wanted.beside else config, node)
     short = {name: want for name, want in right.items() if not want.fits(now.get(name, 0))}
     if not short:
-        names = sorted(right) or sorted(name for name in now if name.startswith("nvidia.com/"))
+        names = sorted(right) or sorted(now)
         return State("ok", ", ".join(f"{name}: {now.get(name, 0)}" for name in names) or "no GPUs")
-    what = ", ".join(f"{name}: {now.get(name, 0)}, {want}" for name, want in short.items())
+    what = ", ".join(f"{name}: {now.get(name, 0)}, not {want} yet" for name, want in short.items())
     return State("wait", what, _old_plugin(seen, wanted) if wanted.beside else "")
-
-
-@dataclass(frozen=True, slots=True)
-class Right:
-    """How many replicas a node should have of a resource.
-
-    Attributes:
-        replicas: of each device.
-        devices: how many it has; None where its labels do not tell, or not which of them count.
-    """
-
-    replicas: int
-    devices: int | None = None
-
-    def fits(self, have: int) -> bool:
-        """That many are right."""
-        if self.devices is None:
-            return have > 0 and have % self.replicas == 0
-        return have == self.devices * self.replicas
-
-    def __str__(self) -> str:
-        some = f"{self.replicas} for each device"
-        return f"not {some if self.devices is None else self.devices * self.replicas} yet"
-
-
-def expected(config: Config, labels: Mapping[str, str], *, beside: bool) -> dict[str, Right]:
-    """Resource → how many replicas the node should have.
-
-    Args:
-        config: what is served there.
-        labels: of the node; feature discovery's count its physical devices.
-        beside: NVIDIA's plugin serves, which ignores `devices` and `rename`.
-    """
-    found: dict[str, Right] = {}
-    for entry in config.sharing.resources:
-        renamed = "" if beside else entry.rename
-        by_default = f"{entry.name}.shared" if config.sharing.rename_by_default else entry.name
-        count = labels.get(f"{entry.name}.count", "")
-        some = not beside and entry.devices != DeviceSelection()
-        known = int(count) if count.isdecimal() and not some else None
-        found[renamed or by_default] = Right(entry.replicas, known)
-    return found
-
-
-def allocatable(node: Object) -> dict[str, int]:
-    """What the kubelet has told of extended resources."""
-    told = (node.get("status") or {}).get("allocatable") or {}
-    return {name: int(text) for name, text in told.items() if "/" in name and text.isdecimal()}
 
 
 def _pod_state(pod: Object) -> State | None:
@@ -210,21 +164,12 @@ def _since(when: object, start: datetime | None) -> bool:
     return start is None or (moment is not None and moment >= start)
 
 
-def moment_of(text: object) -> datetime | None:
-    """A time as the API server writes it."""
-    try:
-        found = datetime.fromisoformat(str(text))
-    except ValueError:
-        return None
-    return found if found.tzinfo else found.replace(tzinfo=UTC)
-
-
 def _old_plugin(seen: Seen, wanted: Wanted) -> str:
     """What to type where NVIDIA's plugin was started before the config was changed."""
     if seen.plugin is None:
         return "no pod of NVIDIA's plugin is on this node"
     meta = metadata(seen.plugin)
-    started = moment_of((seen.plugin.get("status") or {}).get("startTime"))
+    started = began(seen.plugin)
     if started and wanted.since and started < wanted.since:
         return (
             "NVIDIA's plugin there started before the config was changed; unless the agent restarts "

@@ -27,10 +27,10 @@ from rota.cluster.door import (
     NotFound,
     Object,
     View,
-    labels_of,
     metadata,
 )
 from rota.cluster.features import ROTA
+from rota.cluster.gpus import node_of
 from rota.cluster.labels import MANAGER as AGENT
 from rota.cluster.rights import LEASE
 from rota.config.load import ConfigError, load_text
@@ -39,7 +39,6 @@ from rota.deploy.daemonset import NAME, NAMES
 from rota.deploy.holders import holders, refuse
 from rota.deploy.install import applied, read
 from rota.deploy.kinds import place_of, title
-from rota.deploy.nodes import allocatable
 from rota.deploy.options import OPERATOR
 from rota.deploy.progress import Tell
 from rota.deploy.record import overlay_of
@@ -231,12 +230,12 @@ def shared_still(node: Object, names: Sequence[str], *, beside: bool) -> str:
 
     Without a plugin beside it nothing is served any more; with one, as many as the node has devices.
     """
-    have, labels, wrong = allocatable(node), labels_of(node), []
+    have, wrong = node_of(node), []
     for name in names:
-        count = labels.get(f"{name}.count", "") if beside else ""
-        if beside and not count and not name.endswith(".shared"):
+        count = have.count(name) if beside else None
+        if beside and count is None and not name.endswith(".shared"):
             continue  # nobody has counted its devices
-        now, most = have.get(name, 0), int(count) if count.isdecimal() else 0
+        now, most = have.allocatable.get(name, 0), count or 0
         if now > most or (most and not now):
             wrong.append(f"{name}: {now}, not {most} yet")
     return ", ".join(wrong)

@@ -13,20 +13,12 @@ from rota.cluster.door import (
     NotFound,
     Object,
     View,
-    labels_of,
     metadata,
 )
+from rota.cluster.selector import Selector
+from rota.cluster.setup import both_labels, makes_nvidias
 from rota.deploy.options import OPERATOR, PLUGIN_LABEL, STANDALONE
-from rota.deploy.record import is_ours
 from rota.errors import RotaError
-
-PLUGINS = (
-    ("app", "nvidia-device-plugin-daemonset"),
-    ("app.kubernetes.io/name", "nvidia-device-plugin"),
-    ("name", "nvidia-device-plugin-ds"),
-    ("k8s-app", "nvidia-gpu-device-plugin"),
-)
-"""Labels of NVIDIA's plugin as the operator, its chart, its plain manifest and GKE make it."""
 
 
 class TwoPlugins(RotaError):
@@ -95,25 +87,20 @@ def _rank(policy: Object) -> tuple[bool, str]:
 async def _alone(api: Api) -> None:
     """Nobody else serves the GPUs."""
     for one in (await api.list(View(DAEMON_SETS), fresh=True)).items:
-        labels = {**labels_of(one), **_pod_labels(one)}
-        if not is_ours(one) and any(labels.get(key) == value for key, value in PLUGINS):
+        if makes_nvidias(one):
             meta = metadata(one)
             raise TwoPlugins(
                 "NVIDIA's device plugin serves this cluster already, and a resource has one plugin",
                 where=f"DaemonSet {meta.get('namespace')}/{meta['name']}",
-                hint=_way_out(labels),
+                hint=_way_out(both_labels(one)),
             )
 
 
 def _way_out(labels: Mapping[str, str]) -> str:
-    key, value = PLUGINS[0]
-    if labels.get(key) == value:
+    operators = Selector()
+    if labels.get(operators.label) == operators.value:
         return "let Rota run beside it: --overlay gpu-operator"
     return "remove it first; Rota serves the same config in its place"
-
-
-def _pod_labels(one: Object) -> dict[str, str]:
-    return labels_of((one.get("spec") or {}).get("template") or {})
 
 
 async def _operators(api: Api, policies: Sequence[Object], given: str) -> Target:

@@ -11,6 +11,7 @@ from rota.cluster.door import NODES, PODS, Object, labels_of, metadata
 from rota.cluster.gather import Gathered
 from rota.cluster.gpus import GpuNode, GpuPod, node_of, pod_of
 from rota.cluster.setup import Source, agent_beside, is_agent, is_nvidias, sources
+from rota.cluster.times import began, edited, moment_of
 
 Place = tuple[str, str]
 """Namespace and name."""
@@ -150,26 +151,6 @@ def world(
     )
 
 
-def when(text: Any) -> datetime | None:
-    """A time as the API writes it."""
-    try:
-        return datetime.fromisoformat(str(text))
-    except ValueError:
-        return None
-
-
-def edited(config_map: Object) -> datetime | None:
-    """When its data was last written, by `managedFields`; metadata alone does not count."""
-    meta = metadata(config_map)
-    writes = [
-        when(entry.get("time"))
-        for entry in meta.get("managedFields") or ()
-        if {"f:data", "f:binaryData"} & set(entry.get("fieldsV1") or {})
-    ]
-    times = [time for time in writes if time]
-    return max(times) if times else when(meta.get("creationTimestamp"))
-
-
 def _plugin(thing: Object) -> Plugin | None:
     spec, labels = thing.get("spec") or {}, labels_of(thing)
     pod = pod_of(thing)
@@ -177,20 +158,14 @@ def _plugin(thing: Object) -> Plugin | None:
     if not (ours or is_nvidias(spec, labels)) or pod.phase in ("Succeeded", "Failed"):
         return None
     statuses = list((thing.get("status") or {}).get("containerStatuses") or ())
-    begun = [time for s in statuses if (time := _began(s))]
     return Plugin(
         "rota" if ours else "nvidia",
         pod,
         ours and agent_beside(spec),
         bool(statuses) and all(s.get("ready") for s in statuses),
         next(_troubles(statuses), ""),
-        max(begun) if begun else None,
+        began(thing),
     )
-
-
-def _began(status: Mapping[str, Any]) -> datetime | None:
-    running = (status.get("state") or {}).get("running") or {}
-    return when(running.get("startedAt"))
 
 
 def _troubles(statuses: list[Mapping[str, Any]]) -> Iterator[str]:
@@ -209,7 +184,7 @@ def _told(event: Object) -> Told:
     kind = str(about.get("kind") or "")
     if kind == "Node":
         place = str(about.get("name") or "")
-    at = when(event.get("lastTimestamp") or event.get("eventTime"))
+    at = moment_of(event.get("lastTimestamp") or event.get("eventTime"))
     return Told(
         str(event.get("reason") or ""), f"{kind} {place}", str(event.get("message") or ""), at
     )

@@ -6,7 +6,8 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 
 from rota.cluster.gpus import GpuNode, GpuPod, held
-from rota.cluster.setup import Source, config_of, promised
+from rota.cluster.promise import promised
+from rota.cluster.setup import Source, config_of
 from rota.config.schema import Config
 
 Place = tuple[str, str]

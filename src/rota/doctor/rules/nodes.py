@@ -7,7 +7,8 @@ from collections.abc import Iterator, Mapping
 from datetime import datetime, timedelta
 
 from rota.cluster.gpus import GpuNode, held
-from rota.cluster.setup import config_of, promised
+from rota.cluster.promise import promised
+from rota.cluster.setup import config_of
 from rota.config.findings import Finding
 from rota.doctor.registry import Rule, found
 from rota.doctor.rules.words import counts, some
