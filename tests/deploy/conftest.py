@@ -1,17 +1,16 @@
-"""A real kustomize, where the machine can fetch it, and a cluster over HTTP."""
+"""A real kustomize, where the machine can fetch it, and a cluster."""
 
 from __future__ import annotations
 
 import re
 import shutil
 import subprocess
-from collections.abc import AsyncIterator
 from pathlib import Path
 
 import pytest
 
-from rota.cluster.kube import KubeApi
 from tests.cluster.fake import FakeCluster
+from tests.cluster.fake.near import near
 from tests.deploy.world import World
 
 ROOT = Path(__file__).parents[2]
@@ -34,12 +33,8 @@ def kustomize() -> str:
 
 
 @pytest.fixture
-async def world(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> AsyncIterator[World]:
+def world(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> World:
     """A cluster without anything yet; `begin` gives it nodes."""
     monkeypatch.setattr("rota.deploy.rollback.LOOK", (0.02, 0.1))
     cluster = FakeCluster()
-    await cluster.start()
-    api = KubeApi.connect(str(cluster.kubeconfig(tmp_path / "kubeconfig")), answer=10.0)
-    yield World(cluster, api, tmp_path)
-    await api.close()
-    await cluster.stop()
+    return World(cluster, near(cluster), tmp_path)

@@ -1,4 +1,4 @@
-"""`rota apply` and `rota rollback` against a Kubernetes API over HTTP."""
+"""`rota apply` and `rota rollback` against a Kubernetes API."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""A cluster over HTTP with GPU nodes, and what a person does to it."""
+"""A cluster with GPU nodes, and what a person does to it."""
 
 from __future__ import annotations
 

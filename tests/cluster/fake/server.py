@@ -133,7 +133,7 @@ class FakeCluster:
                 cut = self.cut(request)
                 if cut == "before":
                     break
-                answer = await self._answer(request)
+                answer = await self.answer(request)
                 if cut == "after":
                     break
                 await http.write(writer, answer)
@@ -145,7 +145,8 @@ class FakeCluster:
             with suppress(OSError, asyncio.CancelledError):
                 await writer.wait_closed()
 
-    async def _answer(self, request: Request) -> Response:
+    async def answer(self, request: Request) -> Response:
+        """What a request is answered with, by whatever way it came."""
         try:
             if request.headers.get("authorization") != f"Bearer {TOKEN}":
                 raise Problem(401, "Unauthorized")
