@@ -17,6 +17,7 @@ import sys
 import urllib.request
 from collections.abc import Callable
 from contextlib import suppress
+from datetime import UTC, datetime
 from functools import cache
 from pathlib import Path
 from typing import Any
@@ -80,7 +81,7 @@ class Node:
         self.environ = {**os.environ, "KUBECONFIG": str(kubeconfig), "NODE_NAME": "gpu-1"}
         self.containers: dict[str, asyncio.subprocess.Process] = {}
         self._pod: tuple[str, str, str] | None = None
-        self._ready = False
+        self._ready, self._since = False, ""
 
     async def run(self) -> None:
         """Do what a kubelet and the controllers do, until cancelled."""
@@ -120,6 +121,7 @@ class Node:
     async def _start(self, daemon_set: dict[str, Any]) -> None:
         namespace, template = daemon_set["metadata"]["namespace"], daemon_set["spec"]["template"]
         self._pod = ("pods", namespace, "rota-abcde")
+        self._since = datetime.now(UTC).strftime("%Y-%m-%dT%H:%M:%SZ")
         meta = {"name": "rota-abcde", "namespace": namespace, **template["metadata"]}
         spec = {**template["spec"], "nodeName": "gpu-1"}
         self.store.create("pods", {"metadata": meta, "spec": spec, "status": {"phase": "Pending"}})
@@ -159,12 +161,18 @@ class Node:
     def _tell(self) -> None:
         """Say in the API what the kubelet knows."""
         node = self.store.get("nodes", "", "gpu-1")
-        have = {name: str(count) for name, count in self.kubelet.allocatable().items()}
-        self.store.write(("nodes", "", "gpu-1"), {**node, "status": {"allocatable": have}})
+        kubelet = {"allocatable": self.kubelet.allocatable(), "capacity": self.kubelet.capacity()}
+        told = {key: {name: str(n) for name, n in have.items()} for key, have in kubelet.items()}
+        self.store.write(
+            ("nodes", "", "gpu-1"), {**node, "status": {**told, "conditions": [READY]}}
+        )
         if self._pod:
             pod, socket = self.store.get(*self._pod), self.folder / "run" / "gatekeeper.sock"
             self._ready = self._ready or (socket.exists() and self._answers("/readyz"))
-            status = {"phase": "Running", "conditions": [READY] if self._ready else []}
+            running = {"state": {"running": {"startedAt": self._since}}, "ready": self._ready}
+            states = [{"name": name, **running} for name in self.containers]
+            status = {"phase": "Running", "conditions": [READY] if self._ready else [],
+                      "containerStatuses": states}  # fmt: skip
             self.store.write(self._pod, {**pod, "status": status})
 
     def _answers(self, path: str) -> bool:

@@ -21,7 +21,9 @@ from rota.deploy.holders import InUse
 from rota.deploy.options import Options
 from rota.deploy.rollback import Rollback
 from rota.deploy.source import read_source
+from rota.doctor.look import look
 from rota.errors import RotaError
+from rota.verify.prove import Order, prove
 from tests.cluster.fake import FakeCluster
 from tests.deploy.node import Node, can_confine
 
@@ -73,6 +75,10 @@ def effective(pid: int) -> int:
     return int(next(line for line in lines if line.startswith("CapEff")).split()[1], 16)
 
 
+def said_nothing(*_: str) -> None:
+    """Progress that nobody watches."""
+
+
 def allocatable(node: Node) -> int:
     """`kubectl get nodes -o json`, as the seed reads it."""
     status = node.store.get("nodes", "", "gpu-1")["status"]
@@ -92,6 +98,10 @@ async def test_the_seeds_steps_from_nothing_to_four_pods_on_one_gpu_and_back(nod
     assert allocatable(node) == 4
     (served,) = [entry for entry in node.log("agent") if entry["event"] == "config served"]
     assert served["replicas"] == {GPU: 4}
+    # and others than the one who applied it say the same
+    proven = await prove(node.api, Order("team", smoke=False), said_nothing)
+    assert [(p.target.should, p.target.offers, p.ok) for p in proven.proofs] == [(4, 4, True)]
+    assert [str(finding) for finding in (await look(node.api)).findings] == []
     pids = {name: process.pid for name, process in node.containers.items()}
     if can_confine():
         assert {effective(pid) for pid in pids.values()} == {SYS_PTRACE | DAC_OVERRIDE}
@@ -116,7 +126,7 @@ async def test_the_seeds_steps_from_nothing_to_four_pods_on_one_gpu_and_back(nod
     await node.until(lambda: all(f'pod="{name}"' in node.ask("/metrics") for name in names))
 
     # rollback is refused while they run, names them, and then leaves nothing behind
-    rollback = Rollback(node.api, lambda *_: None)
+    rollback = Rollback(node.api, said_nothing)
     with pytest.raises(InUse, match="4 pods hold replicas") as refused:
         await rollback.run()
     assert all(name in refused.value.what for name in names)
