@@ -8,9 +8,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from rota.cluster.door import Object, labels_of, metadata
-
-DOMAIN = "nvidia.com/"
-"""Every name that NVIDIA's plugin or Rota serves is in it."""
+from rota.config.naming import DOMAIN
 
 VISIBLE = "NVIDIA_VISIBLE_DEVICES"
 

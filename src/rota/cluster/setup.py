@@ -12,7 +12,7 @@ from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any, Literal
 
-from rota.cluster.chosen import Chosen, NoConfig, choose
+from rota.cluster.chosen import LABEL, Chosen, NoConfig, choose
 from rota.cluster.door import CLUSTER_POLICIES, DAEMON_SETS, Object, labels_of, metadata
 from rota.cluster.gather import Gathered
 from rota.cluster.gpus import GpuNode
@@ -20,7 +20,6 @@ from rota.cluster.promise import as_nvidia_reads
 from rota.config.load import ConfigError, load_text
 from rota.config.schema import Config
 
-CONFIG_LABEL = "nvidia.com/device-plugin.config"
 OPERATORS = ("gpu-operator", "gpu-operator-resources", "nvidia-gpu-operator")
 
 _PLUGINS = (
@@ -126,7 +125,7 @@ def config_of(
     node: GpuNode, source: Source, data: Mapping[str, str] | None
 ) -> tuple[Chosen, Config] | None:
     """The config that a node should be served, as its plugin reads it; None where it has none."""
-    label = node.labels.get(CONFIG_LABEL, "")
+    label = node.labels.get(LABEL, "")
     if source.config_map is None or not (source.by == "rota" or label or source.default):
         return None  # without label and default NVIDIA's plugin shares nothing
     try:

@@ -18,9 +18,10 @@ from rota.cluster.door import (
     metadata,
 )
 from rota.cluster.gather import EVERYTHING, Gathered, config_maps, gather, namesakes, our_events
-from rota.cluster.gpus import DOMAIN, requests_of
+from rota.cluster.gpus import requests_of
 from rota.cluster.setup import sources
 from rota.config.findings import Finding, Level
+from rota.config.naming import DOMAIN
 from rota.doctor.checked import checked
 from rota.doctor.registry import why
 from rota.doctor.rules import ALL

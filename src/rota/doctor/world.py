@@ -155,7 +155,7 @@ def _plugin(thing: Object) -> Plugin | None:
     spec, labels = thing.get("spec") or {}, labels_of(thing)
     pod = pod_of(thing)
     ours = is_agent(spec, labels)
-    if not (ours or is_nvidias(spec, labels)) or pod.phase in ("Succeeded", "Failed"):
+    if not (ours or is_nvidias(spec, labels)) or pod.over:
         return None
     statuses = list((thing.get("status") or {}).get("containerStatuses") or ())
     return Plugin(

@@ -6,8 +6,9 @@ from collections import defaultdict
 from collections.abc import Iterator
 from datetime import timedelta
 
+from rota.cluster.chosen import LABEL
 from rota.cluster.reasons import CONFIG_REFUSED, CONFIG_SERVED
-from rota.cluster.setup import CONFIG_LABEL, Source
+from rota.cluster.setup import Source
 from rota.config.findings import Finding, Level
 from rota.config.report import listed, nearest
 from rota.doctor.registry import Rule, found
@@ -48,16 +49,16 @@ def defaults_are_keys(world: World) -> Iterator[Finding]:
 def labels_are_keys(world: World) -> Iterator[Finding]:
     """The config that a node's label asks for is a key."""
     for node in world.nodes:
-        label = node.labels.get(CONFIG_LABEL, "")
+        label = node.labels.get(LABEL, "")
         for _, place, keys in _known(world) if label else ():
             if label in keys:
                 continue
             near = nearest(label, keys) or next(iter(sorted(keys)), "KEY")
             what = (
-                f"its label {CONFIG_LABEL} names the key `{label}`, which ConfigMap "
+                f"its label {LABEL} names the key `{label}`, which ConfigMap "
                 f"{_text(place)} does not have"
             )
-            hint = f"kubectl label node {node.name} {CONFIG_LABEL}={near} --overwrite"
+            hint = f"kubectl label node {node.name} {LABEL}={near} --overwrite"
             yield found("key-missing", f"Node {node.name}", what, hint)
             break
 
