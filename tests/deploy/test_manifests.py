@@ -21,7 +21,7 @@ from rota.cli.manifests import command
 from rota.deploy.build import files
 from rota.deploy.daemonset import REASONS, daemon_set
 from rota.deploy.manifests import manifests, policy_change
-from rota.deploy.options import COMPONENTS, OPERATOR, OVERLAYS, SETTABLE, Options, chosen
+from rota.deploy.options import COMPONENTS, EXAMPLE, OPERATOR, OVERLAYS, SETTABLE, Options, chosen
 from rota.deploy.text import to_yaml
 from rota.errors import UsageError
 from rota.gatekeeper.server import socket_path
@@ -52,6 +52,14 @@ def test_the_files_are_what_the_code_makes() -> None:
     assert kept == files(), "run python -m rota.deploy.build"
     here = {str(path.relative_to(ROOT)) for path in (ROOT / "deploy" / "base").iterdir()}
     assert here <= files().keys()
+
+
+def test_only_where_a_config_says_so_pods_may_be_evicted() -> None:
+    evicting = EXAMPLE + "rota: {memory: {enforce: report, evict: true}}\n"
+    for data, rights in (({"any": EXAMPLE}, []), ({"any": EXAMPLE, "b": evicting}, [["create"]])):
+        role = by_name(manifests(Options(data=data)))["ClusterRole", "rota"]
+        found = [r["verbs"] for r in role["rules"] if "pods/eviction" in r["resources"]]
+        assert found == rights
 
 
 @pytest.mark.parametrize("minor", MINORS)

@@ -5,6 +5,7 @@ from __future__ import annotations
 from rota.cluster.rights import manifests as rights
 from rota.deploy.daemonset import NAME, NAMES, Thing, daemon_set
 from rota.deploy.options import Options, checked
+from rota.deploy.source import configs
 
 POLICY_API = "nvidia.com/v1"
 """API version of the GPU operator's ClusterPolicy."""
@@ -40,9 +41,11 @@ def account(options: Options) -> Thing:
 def access(options: Options) -> list[Thing]:
     """What the agent may: the table of its rights, as roles and bindings."""
     plugin = options.namespace if options.beside else ""
+    evict = any(config.rota.memory.evict for config in configs(options.data).values())
     made = rights(
-        options.namespace, account=NAME, config_name=options.config_map, plugin_namespace=plugin
-    )
+        options.namespace, account=NAME, config_name=options.config_map, plugin_namespace=plugin,
+        evict=evict,
+    )  # fmt: skip
     return [{**one, "metadata": {**one["metadata"], "labels": dict(NAMES)}} for one in made]
 
 
