@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import os
+import subprocess
+import sys
 from pathlib import Path
 
 import pytest
@@ -91,13 +94,48 @@ def test_a_mount_that_shows_a_part_is_read_from_there(machine: Path) -> None:
     assert UNSEEN in made.levels([8])
 
 
+def test_from_a_container_the_hosts_folder_shows_whose_cgroups_proc_names_from_below(
+    machine: Path,
+) -> None:
+    made = host(
+        machine,
+        V2,
+        "/../../.. /host/sys/fs/cgroup ro - cgroup2 cgroup2 rw",
+    )
+    (machine / "proc" / "self" / "cgroup").write_text("0::/\n")
+    tree = "host/sys/fs/cgroup/kubepods"
+    group(machine, f"{tree}/other/main", cgroup_procs="1 2\n")
+    group(machine, f"{tree}/rota/gatekeeper", cgroup_procs=f"{os.getpid()}\n")
+    pod = group(machine, f"{tree}/pod1", memory_max="1000", memory_current="600")
+    group(machine, f"{tree}/pod1/main", memory_max="max", memory_current="5")
+    pods = group(machine, tree, memory_max="5000", memory_current="1000")
+    process(machine, 7, "0::/../../pod1/main\n")
+    levels = made.levels([7])
+    assert UNSEEN not in levels
+    assert made.free(levels) == {HOST: 400 * 1024, pod: 400, pods: 4000}
+    process(machine, 8, "0::/../../gone\n")
+    assert UNSEEN in made.levels([8])
+
+
+@pytest.mark.skipif(os.geteuid() != 0, reason="takes root: a cgroup namespace of its own")
+def test_in_a_real_cgroup_namespace_the_hosts_folder_shows_as_much_as_outside() -> None:
+    code = (
+        "import os; from rota.gatekeeper.host import UNSEEN, Host;"
+        "print(UNSEEN in Host().levels([1, os.getppid(), os.getpid()]))"
+    )
+    inside = ["unshare", "--cgroup", "--mount", sys.executable, "-c", code]
+    found = subprocess.run(inside, capture_output=True, text=True, check=False, timeout=60)
+    if "unshare failed" in found.stderr:
+        pytest.skip(found.stderr)
+    assert found.returncode == 0, found.stderr
+    assert found.stdout.strip() == "False", "no cgroup is out of sight"
+
+
 def test_a_process_that_has_ended_is_not_seen(machine: Path) -> None:
     assert UNSEEN in host(machine, V2).levels([99])
 
 
 def test_this_machine_can_be_read() -> None:
-    import os
-
     made = Host()
     free = made.free(made.levels([os.getpid()]))
     assert 0 < free[HOST] < made.total()

@@ -181,7 +181,10 @@ def _gatekeeper(options: Options) -> Thing:
         "readinessProbe": {"exec": {"command": socket}, "periodSeconds": 10, "timeoutSeconds": 5},
         "resources": GATEKEEPER,
         "securityContext": _rights(),
-        "volumeMounts": [{"name": "run", "mountPath": "/run/rota"}],
+        "volumeMounts": [
+            {"name": "run", "mountPath": "/run/rota"},
+            {"name": "cgroup", "mountPath": "/host/sys/fs/cgroup", "readOnly": True},
+        ],
     }
 
 
@@ -236,6 +239,7 @@ def _volumes(options: Options) -> list[Thing]:
         _host("run", "/run/rota", "DirectoryOrCreate"),
         _host("device-plugins", f"{KUBELET}/device-plugins", "Directory"),
         _host("pod-resources", f"{KUBELET}/pod-resources", "Directory"),
+        _host("cgroup", "/sys/fs/cgroup", "Directory"),
         _host("log-pods", "/var/log/pods", "DirectoryOrCreate"),
         _host("log-containers", "/var/log/containers", "DirectoryOrCreate"),
     ]

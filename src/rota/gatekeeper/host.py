@@ -7,15 +7,19 @@ limit is killed, and one that stays on the GPU only keeps others waiting.
 
 from __future__ import annotations
 
+import os
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
+from typing import TypeAlias
 
 HOST = "host"
 """The level of the host itself."""
 
 UNSEEN = "a cgroup that cannot be seen"
 """The level of a process whose cgroup is out of our sight: nothing is free there."""
+
+Parts: TypeAlias = tuple[str, ...]
 
 UNLIMITED = 1 << 60
 """Bytes from which on a limit is none (version 1 writes the largest number of pages)."""
@@ -46,6 +50,7 @@ class Host:
 
     def __init__(self, proc: Path = Path("/proc"), top: Path = Path("/")) -> None:
         self._proc, self._top = proc, top
+        self._owns: dict[Mount, Parts | None] = {}
 
     def total(self) -> int:
         """Memory of the host in bytes; 0 where /proc does not tell."""
@@ -74,7 +79,7 @@ class Host:
         return {name: int(value.split()[0]) * 1024 for name, value in pairs}
 
     def _mounts(self) -> list[Mount]:
-        """Those with memory: version 1 has a hierarchy of its own for it."""
+        """Those with memory, the widest view first: version 1 has a hierarchy of its own for it."""
         found = []
         for line in _text(self._proc / "self" / "mountinfo").splitlines():
             left, _, right = line.partition(" - ")
@@ -86,16 +91,53 @@ class Host:
                 found.append(Mount(place, words[3], 2))
             elif kind[0] == "cgroup" and "memory" in kind[2].split(","):
                 found.append(Mount(place, words[3], 1))
-        return found
+        return sorted(found, key=lambda mount: -mount.root.count(".."))
 
     def _of(self, pid: int, mounts: Iterable[Mount]) -> list[str]:
         """The cgroups of a process that have a limit, its own first."""
         paths = _paths(_text(self._proc / str(pid) / "cgroup"))
         found: list[str] = []
-        for mount in mounts:
-            if mount.version in paths:
-                found += _chain(mount, paths[mount.version])
+        for version in {mount.version for mount in mounts} & paths.keys():
+            shown = (self._chain(m, paths[version]) for m in mounts if m.version == version)
+            found += next((chain for chain in shown if chain), [UNSEEN])
         return found if paths else [UNSEEN]
+
+    def _chain(self, mount: Mount, path: str) -> list[str]:
+        """The folders of a cgroup and of all above it that the mount shows; none where it cannot."""
+        names = self._below(mount, PurePosixPath(path).parts[1:])
+        if names is None or not mount.place.joinpath(*names).is_dir():
+            return []
+        return [str(mount.place.joinpath(*names[:depth])) for depth in range(len(names), -1, -1)]
+
+    def _below(self, mount: Mount, path: Parts) -> Parts | None:
+        """Where a cgroup is below the mount."""
+        root = PurePosixPath(mount.root).parts[1:]
+        if path[: len(root)] == root and ".." not in path[len(root) :]:
+            return path[len(root) :]
+        if not root or set(root) != {".."}:
+            return None
+        own = self._own(mount, len(root))
+        up = next((n for n, name in enumerate(path) if name != ".."), len(path))
+        return (*own[: len(own) - up], *path[up:]) if own and up <= len(own) else None
+
+    def _own(self, mount: Mount, depth: int) -> Parts | None:
+        """The names of our own cgroup namespace's root, so deep below the mount.
+
+        In a container `/proc` tells cgroups from there, `/../../pods/x`, and does not name what is
+        above. But we are in it, and the kernel tells who is in a cgroup.
+        """
+        if mount not in self._owns:
+            inside = _paths(_text(self._proc / "self" / "cgroup")).get(mount.version, "/")
+            me = str(os.getpid())
+            self._owns[mount] = next(
+                (
+                    folder.relative_to(mount.place).parts
+                    for folder in mount.place.glob("/".join(["*"] * depth))
+                    if me in _text(folder / inside.lstrip("/") / "cgroup.procs").split()
+                ),
+                None,
+            )
+        return self._owns[mount]
 
 
 def _paths(text: str) -> dict[int, str]:
@@ -108,19 +150,6 @@ def _paths(text: str) -> dict[int, str]:
         elif "memory" in controllers.split(","):
             found[1] = path
     return found
-
-
-def _chain(mount: Mount, path: str) -> list[str]:
-    """The folders of a cgroup and of all above it that the mount shows."""
-    below = PurePosixPath(path)
-    root = PurePosixPath(mount.root)
-    if ".." in below.parts or not below.is_relative_to(root):
-        return [UNSEEN]
-    folder = mount.place / below.relative_to(root)
-    if not folder.is_dir():
-        return [UNSEEN]
-    chain = [folder, *folder.parents][: len(below.relative_to(root).parts) + 1]
-    return [str(each) for each in chain]
 
 
 def _room(level: str) -> int | None:
