@@ -28,11 +28,15 @@ YOUNG = 1.0
 
 
 class Turns(Protocol):
-    """The conductor, as far as it is read here."""
+    """The turns (`rota.gatekeeper.turns`), as far as they are read here."""
 
     ensemble: Ensemble
     groups: dict[str, Group]
-    settings: Settings
+
+    @property
+    def settings(self) -> Settings:
+        """By which turns are taken now."""
+        ...
 
 
 class Clearing:

@@ -44,7 +44,7 @@ _KEPT = 0.8
 
 
 class Turns(Protocol):
-    """The conductor, as far as it is read here."""
+    """The turns (`rota.gatekeeper.turns`), as far as they are read here."""
 
     ensemble: Ensemble
     groups: dict[str, Group]
