@@ -9,11 +9,9 @@ from __future__ import annotations
 import gc
 import resource
 import selectors
-import signal
-import socket
 import time
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager, suppress
+from collections.abc import Callable
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
@@ -33,6 +31,7 @@ from rota.gatekeeper.rescue import Rescue
 from rota.gatekeeper.rooms import Rooms
 from rota.gatekeeper.server import Peer, Server
 from rota.gatekeeper.state import describe
+from rota.gatekeeper.waker import Waker, signals
 from rota.gpu.demand import ProcessDemand
 from rota.gpu.doors import GateDoor
 
@@ -80,7 +79,7 @@ class Gatekeeper:
         self._rescue = Rescue(self._journal, gates, paged)
         self._left: list[Process] = self._rescue.run()
         self._selector = selectors.DefaultSelector()
-        self._waker = _Waker(self._selector)
+        self._waker = Waker(self._selector)
         self._lanes = Lanes(gates, self._waker.wake)
         self._memory = Memory(memory, self._waker.wake) if memory else None
         self._paging = _paging(paged, self._memory, self._waker.wake)
@@ -96,7 +95,7 @@ class Gatekeeper:
 
     def run(self) -> None:
         """Run the turns until SIGTERM or SIGINT; then every gate is open."""
-        with _signals(self._end, self._waker):
+        with signals(self._end, self._waker):
             try:
                 while not self._ending:
                     self._turn()
@@ -265,38 +264,6 @@ def _paging(
     journal: PagedJournal, memory: Memory | None, wake: Callable[[], None]
 ) -> Paging | None:
     return Paging(journal, memory, Rooms(Host(), wake)) if memory else None
-
-
-class _Waker:
-    """Wakes the selector from another thread, or from a signal."""
-
-    def __init__(self, selector: selectors.BaseSelector) -> None:
-        self._inner, self.outer = socket.socketpair()
-        self._inner.setblocking(False)
-        self.outer.setblocking(False)
-        selector.register(self._inner, selectors.EVENT_READ, self.clear)
-
-    def wake(self) -> None:
-        with suppress(BlockingIOError):
-            self.outer.send(b"\0")
-
-    def clear(self, _: int = 0) -> None:
-        with suppress(BlockingIOError):
-            self._inner.recv(4096)
-
-
-@contextmanager
-def _signals(end: Any, waker: _Waker) -> Iterator[None]:
-    """SIGTERM and SIGINT end the loop, also while it rests."""
-    numbers = (signal.SIGTERM, signal.SIGINT)
-    before = [signal.signal(number, lambda *_: end()) for number in numbers]
-    descriptor = signal.set_wakeup_fd(waker.outer.fileno(), warn_on_full_buffer=False)
-    try:
-        yield
-    finally:
-        signal.set_wakeup_fd(descriptor)
-        for number, handler in zip(numbers, before, strict=True):
-            signal.signal(number, handler)
 
 
 def _raise_limits() -> None:
