@@ -21,11 +21,12 @@ from rota.gatekeeper.gate import Gate
 from rota.gatekeeper.group import Group
 from rota.gatekeeper.messages import Node, PagingSettings
 from rota.gatekeeper.needs import UNKNOWN, Room
+from rota.gatekeeper.orders import Orders
 from rota.gatekeeper.paged import PagedJournal
 from rota.gatekeeper.rescue import LOST
 from rota.gatekeeper.rooms import Rooms
 from rota.memory.limits import Claim, Pool
-from rota.memory.pager import PagingRefused, Place
+from rota.memory.pager import Place
 from rota.memory.terms import GpuTerms
 
 FORGOTTEN = 1.0
@@ -65,8 +66,8 @@ class Paging:
     ) -> None:
         self._crossing = Crossing(journal, gpus, wall)
         self._clearing = Clearing(self._crossing, gpus, rooms)
+        self._orders = Orders(self._crossing, self._clearing)
         self._gpus, self._rooms = gpus, rooms
-        self._to_go: set[str] = set()
         self._swept = self._looked = 0.0
 
     # What is said
@@ -104,37 +105,7 @@ class Paging:
         Raises:
             PagingRefused: it cannot be.
         """
-        group = turns.groups.get(client)
-        if group is None or not len(group):
-            raise PagingRefused(f"{client} has nothing on a GPU", where=client)
-        self._crossing.forgive(client)
-        (self._pause if out else self._resume)(client, group)
-
-    def _pause(self, client: str, group: Group) -> None:
-        off = self._clearing.settings.off
-        why = next((why for gpu in group.spec.shares if (why := off.get(gpu))), "")
-        if why := why or group.ungated or group.spec.ungated:
-            raise PagingRefused(f"{client} cannot be paged out: {why}", where=client)
-        crossing = self._crossing
-        crossing.wanted_back.discard(client)
-        crossing.paused.add(client)
-        self._note_paused(group, paused=True)
-        if crossing.place(client) in (Place.RESIDENT, *COMING):
-            self._to_go.add(client)
-
-    def _resume(self, client: str, group: Group) -> None:
-        crossing = self._crossing
-        if crossing.place(client) is Place.LOST:
-            raise PagingRefused(f"the driver lost {client}", where=client, hint="end it")
-        crossing.paused.discard(client)
-        self._to_go.discard(client)
-        self._note_paused(group, paused=False)
-        if crossing.place(client) is not Place.RESIDENT:
-            crossing.wanted_back.add(client)
-
-    def _note_paused(self, group: Group, *, paused: bool) -> None:
-        for process in group.processes:
-            self._crossing.notes.change(process, paused=paused)
+        self._orders.give(client, turns, out=out)
 
     def adopt(self, gate: Gate) -> None:
         """A gate of a process that may have been paged out before we came."""
@@ -168,7 +139,7 @@ class Paging:
     @property
     def crosses(self) -> bool:
         """Somebody is not simply on the GPU: whoever comes back must find every gate closed."""
-        return bool(self._to_go) or self._crossing.busy
+        return bool(self._orders.to_go) or self._crossing.busy
 
     @property
     def any_out(self) -> bool:
@@ -183,7 +154,7 @@ class Paging:
     @property
     def hurried(self) -> bool:
         """What comes next is to be done in a moment."""
-        return bool(self._to_go or self._clearing.hurried)
+        return bool(self._orders.to_go or self._clearing.hurried)
 
     def is_entering(self, gpus: Iterable[str]) -> bool:
         """Somebody's memory comes back to one of these GPUs: nobody else may be let in."""
@@ -237,7 +208,7 @@ class Paging:
         if turns.ensemble.paused:
             self._rest(now)
             return
-        self._obey(turns, now)
+        self._orders.obey(turns, now)
         self._clearing.step(turns, now)
         turns.ensemble.away = self.away
 
@@ -257,7 +228,7 @@ class Paging:
     @property
     def _active(self) -> bool:
         """There may be something to do: else nothing is looked at, and nobody is delayed."""
-        return self._clearing.settings.enabled or bool(self._to_go) or self._crossing.busy
+        return self._clearing.settings.enabled or bool(self._orders.to_go) or self._crossing.busy
 
     def _meet(self, turns: Turns, now: float) -> None:
         """Who is there, what everybody uses, and who works."""
@@ -265,7 +236,7 @@ class Paging:
         for client in self._crossing.pager.seats.keys() - groups.keys():
             self._crossing.forget(client)
             self._clearing.forget(client)
-            self._to_go.discard(client)
+            self._orders.to_go.discard(client)
         gpus = {gpu for group in groups.values() for gpu in group.spec.shares}
         rooms = {gpu: room for gpu in gpus if (room := Room.of(self._gpus.stand(gpu)))}
         for client, group in groups.items():
@@ -296,20 +267,6 @@ class Paging:
             pager = crossing.pager.used(client, crossing.notes.memory(client))
             crossing.pager = pager.found(client, place, now)
 
-    def _obey(self, turns: Turns, now: float) -> None:
-        """Begin what somebody asked for."""
-        for client in list(self._to_go):
-            place = self._crossing.place(client)
-            if place in COMING:
-                continue
-            if place is Place.RESIDENT:
-                begun = self._clearing.leave_by_hand(client, turns.groups[client], now)
-                if begun is None:
-                    continue
-                if not begun:
-                    self._crossing.paused.discard(client)
-            self._to_go.discard(client)
-
     # The figures
 
     def describe(self, now: float) -> Mapping[str, Any]:
@@ -323,12 +280,12 @@ class Paging:
                 "seconds": max(0.0, now - seat.since),
                 "seconds_out": seat.seconds_out,
                 "paused": client in crossing.paused,
-                "asked": client in self._to_go or client in crossing.wanted_back,
+                "asked": client in self._orders.to_go or client in crossing.wanted_back,
                 "wants": client in self._clearing.asks,
                 "short": short.get(client, 0),
                 "error": seat.error,
             }
             for client, seat in crossing.pager.seats.items()
-            if seat.place is not Place.RESIDENT or client in self._to_go or seat.error
+            if seat.place is not Place.RESIDENT or client in self._orders.to_go or seat.error
             or client in short
         }  # fmt: skip
