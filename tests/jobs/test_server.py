@@ -15,7 +15,7 @@ import pytest
 import structlog
 
 from rota.errors import RotaError
-from rota.jobs import client, protocol, server, view
+from rota.jobs import client, protocol, requests, server, view
 from rota.jobs.job import Job, Process, Waiting
 from rota.jobs.line import Standing
 from rota.jobs.peer import Access
@@ -199,7 +199,7 @@ async def test_a_silent_one_is_let_go_and_delays_nobody(
 async def test_one_that_does_not_read_is_dropped_and_leaves_the_line(
     desk: Desk, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(server, "BACKLOG", 1 << 12)
+    monkeypatch.setattr(requests, "BACKLOG", 1 << 12)
     monkeypatch.setattr(view, "LONGEST_LIST", 200)  # so that little news is much to read
     keeper, programs = desk.office.keeper, desk.office.programs
     keeper.enter(wish("holder"), programs.start("sleep", "600"))

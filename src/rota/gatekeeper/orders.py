@@ -1,7 +1,7 @@
 """Paging because somebody says so: `rota pause` and `rota resume`.
 
-A client that was told to go is paged out as soon as its gates let it, whether it idles or not, and
-stays out until it is told to come back.
+A client that was told to go is paged out whether it idles or not, once its gates are closed, and stays
+out until it is told to come back, or everybody comes home.
 """
 
 from __future__ import annotations
