@@ -224,6 +224,33 @@ def test_while_turns_are_off_who_is_out_stays_and_who_comes_back_is_not_disturbe
     assert [one.state for name in ("old", "new") for one in stage.of(name)] == [GateState.OPEN] * 2
 
 
+def test_without_turns_one_who_waits_in_host_memory_is_missed_and_comes_back_alone(
+    stage: Stage,
+) -> None:
+    two(stage)
+    stage.settle()
+    stage.wish("new", False)
+    stage.conductor.turn_off("no agent", stage.world.now)
+    stage.play(2 * IDLE)
+    assert not stage.paging.is_missed(stage.conductor)
+    stage.wish("old", True)
+    assert stage.paging.is_missed(stage.conductor)
+    stage.paging.alone = True
+    stage.conductor.turn_on(stage.world.now)
+    stage.settle()
+    assert [stage.place(name) for name in ("old", "new")] == ["resident"] * 2
+
+
+def test_paused_nobody_is_missed(stage: Stage) -> None:
+    two(stage)
+    stage.wish("new", False)
+    stage.paging.page("old", stage.conductor, out=True)
+    stage.settle()
+    stage.wish("old", True)
+    stage.conductor.turn_off("no agent", stage.world.now)
+    assert not stage.paging.is_missed(stage.conductor)
+
+
 def test_everybody_is_brought_home_as_far_as_there_is_room(stage: Stage) -> None:
     two(stage)
     stage.settle()

@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 
 from rota.gatekeeper.messages import ClientSpec, Node, node_message
-from rota.gatekeeper.process import LOST_AGENT, NO_AGENT, SILENCE, Gatekeeper
+from rota.gatekeeper.process import LOST_AGENT, MISSED, NO_AGENT, ORPHANED, SILENCE, Gatekeeper
 from rota.gatekeeper.server import Peer
 from rota.scheduling.terms import Share
 from tests.gatekeeper.conftest import NoGates
@@ -28,13 +28,29 @@ class Told(Gatekeeper):
         self._mind_agent(now)
         return self._conductor.off
 
+    def _bring_home(self, *, everybody: bool) -> None:
+        self.brought.append(everybody)
+
     peer: Peer
+    brought: list[bool]
+
+
+class Out:
+    """Somebody is in host memory, and waits there, or does not."""
+
+    any_out = True
+    homing = False
+    waits = False
+
+    def is_missed(self, _: object) -> bool:
+        return self.waits
 
 
 @pytest.fixture
 def keeper() -> Iterator[Told]:
     folder = Path(tempfile.mkdtemp(prefix="rota"))
     made = Told(folder, NoGates(), linger=10.0)
+    made.brought = []
     made.peer = Peer(None)  # type: ignore[arg-type]
     yield made
     made._server.close()
@@ -67,3 +83,23 @@ def test_it_lingers_from_the_moment_when_its_agent_went(keeper: Told) -> None:
     assert not keeper._ending
     keeper.off(heard + 11.0)
     assert keeper._ending
+
+
+def test_without_an_agent_who_waits_in_host_memory_comes_back_soon_and_the_rest_later(
+    keeper: Told,
+) -> None:
+    keeper.tell(["A", "A"], 0.0)
+    keeper._gone(keeper.peer)
+    keeper._paging = out = Out()  # type: ignore[assignment]
+    heard = keeper._heard
+    keeper._mind_orphans(heard + MISSED + 0.1)
+    assert keeper.brought == []
+    out.waits = True
+    keeper._mind_orphans(heard + MISSED - 0.1)
+    assert keeper.brought == []
+    keeper._mind_orphans(heard + MISSED + 0.1)
+    assert keeper.brought == [False]
+    out.waits = False
+    keeper._mind_orphans(heard + ORPHANED + 0.1)
+    assert keeper.brought == [False, True]
+    keeper._paging = None

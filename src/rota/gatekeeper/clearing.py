@@ -50,6 +50,7 @@ class Clearing:
     Attributes:
         settings: as the agent told them last.
         homing: everybody comes back, as far as there is room, and nobody goes.
+        alone: no agent is heard: who waits comes back, as far as there is room, and nobody goes.
         used: client → when it last wanted a GPU or worked on one.
         asks: client → since when it has been seen to want a GPU.
         kept_back: clients on a GPU that wait until there is room for their limit.
@@ -58,7 +59,7 @@ class Clearing:
 
     def __init__(self, crossing: Crossing, gpus: Gpus, rooms: Rooms) -> None:
         self.settings = PagingSettings()
-        self.homing = False
+        self.homing = self.alone = False
         self.used: dict[str, float] = {}
         self.asks: dict[str, float] = {}
         self.kept_back: set[str] = set()
@@ -67,6 +68,11 @@ class Clearing:
         self._served: set[str] = set()
         self._kept_before: set[str] = set()
         self._kept_since: dict[str, float] = {}
+
+    @property
+    def stays_put(self) -> bool:
+        """Nobody is brought to host memory by us."""
+        return not self.settings.enabled or self.homing or self.alone
 
     @property
     def hurried(self) -> bool:
@@ -99,7 +105,7 @@ class Clearing:
         for client in returning:
             self._return(client, turns, now)
         self._hold(now)
-        if self.settings.enabled and not self.homing:
+        if not self.stays_put:
             for client in self._wanting(turns):
                 self._go_on(client, turns, now)
 
@@ -250,7 +256,7 @@ class Clearing:
 
     def _may_go(self, gpu: str, turns: Turns, now: float) -> set[str]:
         """Idle clients with memory on a GPU that can be gated, and nothing speaks against."""
-        if not self.settings.enabled or self.homing:
+        if self.stays_put:
             return set()
         crossing, off = self._crossing, self.settings.off
         return {

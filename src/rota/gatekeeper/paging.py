@@ -99,6 +99,24 @@ class Paging:
     def homing(self, homing: bool) -> None:
         self._clearing.homing = homing
 
+    @property
+    def alone(self) -> bool:
+        """No agent is heard: who waits comes back, as far as there is room, and nobody goes."""
+        return self._clearing.alone
+
+    @alone.setter
+    def alone(self, alone: bool) -> None:
+        self._clearing.alone = alone
+
+    def is_missed(self, turns: Turns) -> bool:
+        """While there are no turns: somebody in host memory is to come back, or waits to."""
+        crossing = self._crossing
+        return any(
+            client in crossing.wanted_back or any(gate.demand.wants() for gate in group)
+            for client, group in turns.groups.items()
+            if group.away and client not in crossing.paused
+        )
+
     def page(self, client: str, turns: Turns, *, out: bool) -> None:
         """Bring a client to host memory, or back, because somebody says so.
 

@@ -51,6 +51,9 @@ HOPE = 1.0
 ORPHANED = 10.0
 """Seconds without an agent after which clients are brought back: nobody may come who would do it."""
 
+MISSED = 1.0
+"""The same for those who wait for the GPU meanwhile, and between two tries."""
+
 NO_AGENT = "no agent has told what to do"
 LOST_AGENT = "the agent does not answer"
 DRIVER_MODE = "mode: driver"
@@ -91,7 +94,7 @@ class Gatekeeper:
         self._linger = linger
         self._node = Node()
         self._ending = False
-        self._rescued = self._orphaned = 0.0
+        self._rescued = self._orphaned = self._looked_out = 0.0
 
     def run(self) -> None:
         """Run the turns until SIGTERM or SIGINT; then every gate is open."""
@@ -121,7 +124,7 @@ class Gatekeeper:
     def _farewell(self) -> None:
         """Open every gate, by the ordinary way or, should that fail, by the journal alone."""
         with suppress(RotaError):
-            self._bring_home()
+            self._bring_home(everybody=True)
         deadline = time.monotonic() + FAREWELL
         try:
             self._conductor.turn_off("the gatekeeper ends", time.monotonic())
@@ -135,12 +138,15 @@ class Gatekeeper:
                 self._memory.close(FAREWELL)
             self._server.close()
 
-    def _bring_home(self) -> None:
-        """Bring back who is in host memory, as far as there is room: nobody else may come to do it."""
+    def _bring_home(self, *, everybody: bool) -> None:
+        """Bring back who is in host memory, as far as there is room: nobody else may come to do it.
+
+        Else those only who want the GPU.
+        """
         paging, begun = self._paging, time.monotonic()
         if paging is None or not paging.any_out:
             return
-        hopeful, paging.homing = begun, True
+        hopeful, paging.homing, paging.alone = begun, everybody, True
         if self._conductor.off:
             self._conductor.turn_on(begun)
         while paging.any_out and (self._ending or not self._agent):
@@ -149,18 +155,24 @@ class Gatekeeper:
             if now - begun > HOME or now - hopeful > HOPE:
                 break
             self._dispatch(min(0.05, self._conductor.step(now)))
-        paging.homing = False
+        paging.homing = paging.alone = False
 
     def _mind_orphans(self, now: float) -> None:
         """Nobody has come for long: then nobody may wait in host memory for a turn."""
+        paging, alone = self._paging, now - self._heard
         lost = not self._agent and self._conductor.off == LOST_AGENT
-        if lost and self._paging and self._paging.any_out and now - self._orphaned > ORPHANED:
-            if now - self._heard <= ORPHANED:
-                return
-            self._bring_home()
-            self._orphaned = time.monotonic()
-            if not self._agent:
-                self._conductor.turn_off(LOST_AGENT, self._orphaned)
+        if not lost or not paging or not paging.any_out:
+            return
+        everybody = alone > ORPHANED and now - self._orphaned > ORPHANED
+        missed = min(alone, now - self._looked_out) > MISSED and paging.is_missed(self._conductor)
+        if not everybody and not missed:
+            return
+        self._bring_home(everybody=everybody)
+        self._looked_out = time.monotonic()
+        if everybody:
+            self._orphaned = self._looked_out
+        if not self._agent:
+            self._conductor.turn_off(LOST_AGENT, self._looked_out)
 
     def _mind_agent(self, now: float) -> None:
         """Whoever dies, the survivor opens every gate at once."""
