@@ -430,4 +430,7 @@ def test_more_memory_than_is_unclaimed_is_refused_with_what_could_be_had(machine
     _, said = refused.communicate(timeout=PATIENCE)
     assert refused.returncode == 125
     assert "is unclaimed (ask for at most" in said
+    at_once = machine.rota("run", "--no-wait", "--memory", "20Gi", "--", "true")
+    assert at_once.returncode == 125
+    assert "is unclaimed (ask for at most" in at_once.stderr
     assert [job["state"] for job in machine.jobs()] == ["running"]

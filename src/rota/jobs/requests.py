@@ -96,6 +96,8 @@ class Requests:
         _check_weight(wish, caller)
         ticket = self._keeper.enter(wish, caller)
         try:
+            if ticket.refused:
+                raise ticket.refused
             if ticket.job is None and not wish.wait:
                 link.say({"full": view.standing(self._keeper.standing(ticket))})
                 return
