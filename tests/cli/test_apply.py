@@ -158,6 +158,8 @@ def test_a_config_of_several_keys_wants_a_default(rota: Rota, tmp_path: Path) ->
     [
         (("apply", "none.yaml"), "none.yaml"),
         (("apply", str(ROOT / "examples")), "is a folder"),
+        (("apply", str(ROOT / "README.md")), "has no config in it, but a text"),
+        (("apply", str(ROOT / "examples/03-cluster/2-quota.yaml")), "but a ResourceQuota"),
         (("apply", SEED), "no registry has"),
         (("apply", SEED, *IMAGE, "--component", "cdii"), "no component 'cdii'"),
         (("apply", SEED, *IMAGE, "--set", "configKey=x"), "has no key `x`"),
@@ -183,3 +185,7 @@ def test_an_absent_and_a_slow_server_are_told(rota: Rota, served: Served) -> Non
 def test_kubectl_finds_it_as_a_plugin() -> None:
     scripts = (ROOT / "pyproject.toml").read_text()
     assert 'kubectl-rota = "rota.cli.main:main"' in scripts
+
+
+def test_rollback_takes_no_namespace_since_it_would_not_heed_it(rota: Rota) -> None:
+    assert "No such option" in str(rota("rollback", "-n", "team").exception)

@@ -60,6 +60,7 @@ def read_source(path: str, key: str) -> Source:
     text = _text(path)
     document = _document(text)
     if not (isinstance(document, dict) and document.get("kind") == "ConfigMap"):
+        _refuse_others(path, text, document, report)
         return Source({key or "any": text}, key or "any", report)
     data = {str(name): str(each) for name, each in (document.get("data") or {}).items()}
     meta = document.get("metadata") or {}
@@ -74,6 +75,19 @@ def configs(data: Mapping[str, str]) -> dict[str, Config]:
         with suppress(ConfigError):
             found[key] = load_text(text, key).config
     return found
+
+
+def _refuse_others(path: str, text: str, document: object, report: Report) -> None:
+    """`rota check` reads pods, quotas and pages too, and has nothing to object to a good one."""
+    what = str(document.get("kind") or "") if isinstance(document, dict) else ""
+    if not what and report.exit_code() == 0:
+        try:
+            load_text(text, path)
+        except ConfigError:
+            what = "text"
+    if what:
+        hint = "name a config of the device plugin, or the manifest of a ConfigMap"
+        raise UsageError(f"has no config in it, but a {what}", where=path, hint=hint)
 
 
 def _text(path: str) -> str:
