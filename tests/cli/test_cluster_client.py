@@ -19,7 +19,7 @@ from tests.cluster.served import Served
 def test_the_options_become_one_argument() -> None:
     @click.command()
     @click.option("--other", default="")
-    @access_options
+    @access_options("Where.")
     def command(access: Access, other: str) -> None:
         """Say what was given."""
         click.echo(f"{access} {other}")

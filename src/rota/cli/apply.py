@@ -31,7 +31,7 @@ Dry = Literal["none", "client", "server"]
 @click.option(
     "--dry-run", "dry", type=click.Choice(["none", "client", "server"]), default="none",
     is_flag=False, flag_value="client", show_default=True,
-    help="Change nothing; with server, the API server judges it too.",
+    help="Ask the cluster, and change nothing; with server, it judges each object too.",
 )  # fmt: skip
 @click.option("--diff", is_flag=True, help="Show what is different from what is there.")
 @click.option(
@@ -40,7 +40,7 @@ Dry = Literal["none", "client", "server"]
 @click.option("--timeout", type=Duration(), default="5m", show_default=True, metavar="DURATION",
               help="How long the nodes may take.")  # fmt: skip
 @click.option("--no-wait", is_flag=True, help="Do not wait for the nodes.")
-@access_options
+@access_options("Where everything goes.  [default: as said above]")
 def command(
     access: Access,
     config: str,

@@ -77,36 +77,44 @@ def which_cluster(function: F) -> F:
     return function
 
 
-def access_options(function: F) -> F:
-    """Add `--kubeconfig`, `--context`, `-n` and `--request-timeout` as one argument, `access`."""
+def access_options(namespace: str) -> Callable[[F], F]:
+    """Add `--kubeconfig`, `--context`, `-n` and `--request-timeout` as one argument, `access`.
 
-    def command(
-        *args: Any,
-        kubeconfig: str,
-        context: str,
-        namespace: str,
-        request_timeout: float,
-        **given: Any,
-    ) -> Any:
-        access = Access(kubeconfig, context, namespace, request_timeout)
-        return function(*args, access=access, **given)
+    Args:
+        namespace: what `-n` means to the command; empty where it has none.
+    """
 
-    command.__doc__ = function.__doc__
-    command.__name__ = function.__name__
-    command.__click_params__ = getattr(function, "__click_params__", [])  # type: ignore[attr-defined]
-    options = [
-        *WHICH_CLUSTER,
-        click.option("-n", "--namespace", default="", metavar="NS", help="The namespace."),
-        click.option(
-            "--request-timeout", type=Duration(), default="10s", show_default=True,
-            metavar="DURATION", help="How long the API server may take for one answer.",
-        ),
-    ]  # fmt: skip
-    wrapped: Any = command
-    for option in reversed(options):
-        wrapped = option(wrapped)
-    result: F = wrapped
-    return result
+    def add(function: F) -> F:
+        def command(
+            *args: Any,
+            kubeconfig: str,
+            context: str,
+            request_timeout: float,
+            namespace: str = "",
+            **given: Any,
+        ) -> Any:
+            access = Access(kubeconfig, context, namespace, request_timeout)
+            return function(*args, access=access, **given)
+
+        command.__doc__ = function.__doc__
+        command.__name__ = function.__name__
+        command.__click_params__ = getattr(function, "__click_params__", [])  # type: ignore[attr-defined]
+        wrapped: Any = command
+        for option in reversed(_access(namespace)):
+            wrapped = option(wrapped)
+        result: F = wrapped
+        return result
+
+    return add
+
+
+def _access(namespace: str) -> list[Callable[[Any], Any]]:
+    where = click.option("-n", "--namespace", default="", metavar="NS", help=namespace)
+    patience = click.option(
+        "--request-timeout", type=Duration(), default="10s", show_default=True,
+        metavar="DURATION", help="How long the API server may take for one answer.",
+    )  # fmt: skip
+    return [*WHICH_CLUSTER, *([where] if namespace else []), patience]
 
 
 def ask(access: Access, question: Callable[[Api], Awaitable[T]]) -> T:

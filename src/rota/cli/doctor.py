@@ -23,13 +23,12 @@ if TYPE_CHECKING:
 @click.option("--strict", is_flag=True, help="Let warnings count as errors.")
 @click.option("--explain", "rule", metavar="ID", is_flag=False, flag_value="",
               help="Say what a rule is about; without ID, list them.")  # fmt: skip
-@access_options
+@access_options("Only what concerns this namespace.")
 def command(access: Access, output: str, config_map: str, strict: bool, rule: str | None) -> int:
     """Say what is wrong with a cluster's GPUs, why, and what to type.
 
     Looks at nodes, the plugins that serve them, configs, pods and quotas, and changes nothing. The
-    rules of `rota check` are run over the live objects too. With -n: only what concerns that
-    namespace.
+    rules of `rota check` are run over the live objects too.
 
     Exit code: 0 no error, 1 errors or the cluster does not answer, 2 wrong usage.
     """

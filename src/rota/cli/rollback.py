@@ -14,7 +14,7 @@ from rota.cli.steps import say
 @click.option("--timeout", type=Duration(), default="5m", show_default=True, metavar="DURATION",
               help="How long the nodes may take.")  # fmt: skip
 @click.option("--no-wait", is_flag=True, help="Do not wait for the nodes.")
-@access_options
+@access_options("")
 def command(access: Access, force: bool, timeout: float, no_wait: bool) -> None:
     """Take out of a cluster what `rota apply` put in and nothing else, and put back what was there.
 

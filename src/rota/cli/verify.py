@@ -32,7 +32,7 @@ if TYPE_CHECKING:
 @click.option("--clean", is_flag=True, help="Only remove what an earlier, killed run left.")
 @click.option("-o", "--output", type=click.Choice(["table", "json"]), default="table",
               show_default=True, help="How to show it.")  # fmt: skip
-@access_options
+@access_options("Where the smoke pods are made.  [default: the context's]")
 def command(
     access: Access,
     image: str,
