@@ -56,7 +56,7 @@ def test_what_cannot_be_meant_is_refused(given: dict[str, Any], local: bool, say
 def test_without_the_client_it_says_what_to_install(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.delitem(sys.modules, "rota.cluster.kube", raising=False)
     monkeypatch.setitem(sys.modules, "httpx2", None)
-    with pytest.raises(UsageError, match="make cluster"):
+    with pytest.raises(UsageError, match=r"lightkube is not installed.*make cluster"):
         connect()
 
 

@@ -67,6 +67,7 @@ def test_a_context_without_a_user_is_nobody(tmp_path: Path) -> None:
     ("text", "says"),
     [
         ("[", "no way to the Kubernetes API"),
+        ("# Rota\n\n**Gives", "line 3 is no YAML: found undefined alias"),
         ("[]", "is no kubeconfig"),
         ("{}", "it has no current context"),
         ("contexts: 7", "no way to the Kubernetes API"),

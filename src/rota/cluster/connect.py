@@ -20,9 +20,9 @@ def connect(file: str = "", context: str = "", answer: float | None = None) -> A
     """
     try:
         from rota.cluster.kube import KubeApi
-    except ImportError as error:
+    except ImportError:
         hint = "`make cluster` in a clone of Rota installs it; elsewhere pip install lightkube"
-        raise UsageError(f"{error.name} is not installed", hint=hint) from None
+        raise UsageError("lightkube is not installed", hint=hint) from None
     return KubeApi.connect(file, context, answer)
 
 

@@ -15,7 +15,7 @@ from lightkube.config.kubeconfig import DEFAULT_KUBECONFIG, KubeConfig, SingleCo
 from lightkube.config.models import User
 from lightkube.core.exceptions import ConfigError
 from ruamel.yaml import YAML
-from ruamel.yaml.error import YAMLError
+from ruamel.yaml.error import MarkedYAMLError, YAMLError
 
 from rota.cluster.door import ClusterError
 
@@ -47,8 +47,11 @@ def refused(error: BaseException, file: str = "") -> ClusterError:
     if isinstance(error, KeyError):
         why = f"`{error.args[0]}` is not there"
     elif isinstance(error, OSError) and error.strerror:
-        why = f"{error.filename or file}: {error.strerror.lower()}"
-    hint = "give the pod a service account, or name a kubeconfig with $KUBECONFIG"
+        other = error.filename if str(error.filename) != file else ""
+        why = f"{other}: {error.strerror.lower()}" if other else error.strerror.lower()
+    elif isinstance(error, MarkedYAMLError) and error.problem_mark:
+        why = f"line {error.problem_mark.line + 1} is no YAML: {error.problem}"
+    hint = "name a kubeconfig with $KUBECONFIG; in a pod, give it a service account"
     if file:
         hint = "look at it with `kubectl config view`, and its contexts with `… get-contexts`"
     return ClusterError(f"no way to the Kubernetes API: {why}", where=file, hint=hint)
