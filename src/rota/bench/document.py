@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import Any
 
 from rota.bench.slots import Slot, parse_slot
-from rota.errors import RotaError
+from rota.errors import RotaError, UsageError
 
 ABOVE_ONE = (
     "A total above 1 is no wonder here: a program that is alone on the emulated GPU leaves it idle "
@@ -85,14 +85,15 @@ def read(path: Path) -> Document:
     """Read one that was kept.
 
     Raises:
-        RotaError: it cannot be read, or is none.
+        UsageError: it cannot be read.
+        RotaError: it is none.
     """
     try:
         raw = json.loads(path.read_text())
         slots = [parse_slot(slot) for slot in raw["slots"]]
         return Document(raw["machine"], raw["options"], raw["emulated"], raw["off"], slots)
     except OSError as error:
-        raise RotaError(f"cannot be read: {error.strerror}", where=str(path)) from error
+        raise UsageError(f"cannot be read: {error.strerror}", where=str(path)) from error
     except (ValueError, KeyError, TypeError) as error:
         raise RotaError(f"is no document of `rota bench`: {error!r}", where=str(path)) from error
 

@@ -121,7 +121,8 @@ def find(folders: Sequence[Path]) -> Link:
         except NotAllowed:
             if folder == folders[-1] or (folder / LASTING).exists():
                 raise
-    raise NoAgent("no agent runs here", where=str(folders[-1]))
+    hint = "`rota run` starts one; name its folder with --run-dir if it has another"
+    raise NoAgent("no agent runs here, so there are no jobs", where=str(folders[-1]), hint=hint)
 
 
 def connect(path: Path) -> Link:

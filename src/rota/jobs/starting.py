@@ -7,6 +7,7 @@ waits for all its children would wait for it. It also inherits nothing that belo
 from __future__ import annotations
 
 import os
+import re
 import sys
 from pathlib import Path
 from typing import NoReturn
@@ -22,6 +23,8 @@ READY = b"ready\n"
 
 _OF_A_JOB = (MARK, "ROTA_REPLICAS", "CUDA_VISIBLE_DEVICES", "NVIDIA_VISIBLE_DEVICES")
 _LARGEST_LOG = 1 << 20
+_HEAD = re.compile(r"^\S+Z \[\w+ *\] ")
+"""When, and how grave: in front of each line of the agent's log."""
 
 
 def start_agent(folder: Path, emulate: str, unused: float = UNUSED) -> None:
@@ -111,8 +114,8 @@ def _explain(folder: Path, log: int, start: int) -> None:
     text = os.pread(log, 1 << 16, start).decode(errors="replace")
     if "another agent serves" in text:
         return
-    said = [line for line in text.splitlines() if line.strip()]
+    said = [_HEAD.sub("", line).strip() for line in text.splitlines() if line.strip()]
     raise RotaError(
-        f"the agent ended at once: {said[-1].strip() if said else 'it said nothing'}",
+        f"the agent ended at once: {said[-1] if said else 'it said nothing'}",
         where=str(folder / LOG),
     )
