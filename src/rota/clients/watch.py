@@ -30,7 +30,8 @@ PERIOD = 0.09
 """Seconds from look to look: with the look itself, a newcomer is found within 100 ms."""
 
 HURRY = 0.03
-"""The same while a start must be seen before its context is made, since its room is held."""
+"""The same while a start must be seen before its context is made, since its room is held: with
+somebody on the GPU, and for a while after replicas were given out."""
 
 EMPTY = 0.5
 """The same while no process is on any GPU: the first one has nobody to take turns with."""
@@ -93,7 +94,7 @@ class ClientWatch:
         self._asked_at = float("-inf")
         self._asked_for: frozenset[ProcessKey] = _NOBODY
         self._answered = False
-        self._expected = float("-inf")
+        self._expected = self._came = float("-inf")
 
     @property
     def picture(self) -> Picture:
@@ -103,12 +104,13 @@ class ClientWatch:
     def wake(self) -> None:
         """Look now, and ask the kubelet: something was allocated, or a job came or went."""
         self._asked_at = float("-inf")
+        self._came = self._clock()
         self._wake.set()
 
     def expect(self) -> None:
         """A replica was given out: its holder may come at any moment. Cheap, however often."""
         vacant = self._vacant
-        self._expected = self._clock()
+        self._expected = self._came = self._clock()
         if vacant:
             self._wake.set()
 
@@ -133,7 +135,7 @@ class ClientWatch:
             to_come = any(not one.processes for one in picture.clients)
             return HURRY if to_come and self._hurry() else PERIOD
         if picture.clients and self._hurry():
-            return PERIOD
+            return HURRY if self._clock() - self._came < EXPECTED else PERIOD
         return VACANT if self._vacant else EMPTY
 
     @property

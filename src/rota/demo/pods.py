@@ -20,6 +20,7 @@ from rota.demo.timeline import lane
 from rota.errors import RotaError
 from rota.gatekeeper.client import read_turns
 from rota.kubelet.embedded import ContainerSpec, EmbeddedKubelet, PodSpec, PodStatus
+from rota.kubelet.embedded.spec import RestartPolicy
 from rota.scheduling.log import Turn
 
 CONTAINER = "cuda-container"
@@ -37,10 +38,13 @@ LARGEST = 3
 """Pods hold 1, 2 or 3 parts of memory, so that their bars differ."""
 
 
-def pod(name: str, resource: str, count: int, command: tuple[str, ...]) -> PodSpec:
-    """A pod of one container that asks for so many replicas."""
+def pod(
+    name: str, resource: str, count: int, command: tuple[str, ...], *, restart: bool = False
+) -> PodSpec:
+    """A pod of one container that asks for so many replicas; `restart`: as in a Deployment."""
     container = ContainerSpec(CONTAINER, command, limits={resource: count})
-    return PodSpec(name, (container,), restart_policy="Never", termination_grace_seconds=3)
+    policy: RestartPolicy = "Always" if restart else "Never"
+    return PodSpec(name, (container,), restart_policy=policy, termination_grace_seconds=3)
 
 
 def command(emulated: bool, memory_bytes: int) -> tuple[str, ...]:

@@ -184,11 +184,13 @@ class Demo:
         for index, name in enumerate(names):
             memory = pods.memory_of(index, smallest, len(names))
             command = pods.command(bool(self.script.emulate), memory)
-            stage.kubelet.add_pod(pods.pod(name, resource.name, 1, command))
+            stage.kubelet.add_pod(pods.pod(name, resource.name, 1, command, restart=True))
         await stage.kubelet.wait_until(lambda: _all_started(stage), READY)
         meter = Meter(stage)
         await stage.kubelet.wait_until(lambda: _all_on_gpu(stage, meter), READY)
         detail.append(f"{len(_running(stage))} of {len(names)} running, and seen on the GPU")
+        again = [status for status in stage.kubelet.pods() if status.container().restarts]
+        detail += [f"{status.name} ended and was started again" for status in again]
 
     async def _one_more(
         self, stage: Stage, resource: Resource, running: int, detail: list[str]
