@@ -9,7 +9,7 @@ from dataclasses import replace
 import pytest
 from rich.text import Text
 
-from rota.figures.model import OwnFigures, Snapshot
+from rota.figures.model import OwnFigures, Snapshot, State
 from rota.figures.palette import COLOURS
 from rota.top.bars import Look
 from rota.top.choice import Choice
@@ -128,3 +128,8 @@ def test_a_node_without_clients_says_so() -> None:
     assert painted(node()).endswith("no client")
     chosen = Choice(text="nobody")
     assert text(Painter().lines(NODE, chosen, None)).endswith("no client is like that")
+
+
+def test_why_one_stays_in_host_memory_is_said() -> None:
+    short = pod("a", state=State.PAGED, why="waits for 1.0 GiB of GPU memory")
+    assert "paged: a: waits for 1.0 GiB of GPU memory" in painted(node(short))

@@ -191,7 +191,7 @@ def waited_now(standing: Standing, at: float) -> float:
 
 
 def _state(holder: Holder, standing: Standing, facts: Facts) -> tuple[State, str]:
-    """What it does now, and why it is ungated."""
+    """What it does now, and why it is ungated or stays in host memory."""
     if not holder.processes:
         return (State.STARTING, "") if holder.starting else (State.ABSENT, "")
     if holder.kind is Kind.UNMANAGED and not standing.known:
@@ -200,7 +200,7 @@ def _state(holder: Holder, standing: Standing, facts: Facts) -> tuple[State, str
     if why:
         return State.UNGATED, why
     if standing.paged:
-        return State.PAGED, ""
+        return State.PAGED, standing.stays
     if standing.wants:
         return (State.TURN if standing.open else State.WAITS), ""
     return State.IDLE, ""

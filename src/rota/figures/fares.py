@@ -8,6 +8,7 @@ from typing import Any
 
 from rota.figures.model import Times
 from rota.figures.seconds import Key
+from rota.memory.sizes import shown
 
 
 @dataclass(frozen=True, slots=True)
@@ -27,6 +28,7 @@ class Standing:
         failures: how often they failed.
         limit: the most memory it may use; None for no limit.
         paged: bytes of its memory that are in host memory, or on their way.
+        stays: why they stay there though it waits, or until when.
     """
 
     known: bool = False
@@ -42,6 +44,7 @@ class Standing:
     failures: int = 0
     limit: int | None = None
     paged: int = 0
+    stays: str = ""
 
 
 class GateState:
@@ -106,6 +109,7 @@ class GateState:
             failures=int(calls.get("failures", 0)),
             limit=self._limit(client, gpu),
             paged=self._paged(client, gpu),
+            stays=self._stays(client),
         )
 
     def _paged(self, client: str, gpu: str) -> int:
@@ -113,6 +117,16 @@ class GateState:
         if where.get("place") in (None, "resident", "lost"):
             return 0
         return int(where.get("memory", {}).get(gpu, 0))
+
+    def _stays(self, client: str) -> str:
+        where = self._state.get("paging", {}).get(client, {})
+        if where.get("place") != "out":
+            return ""
+        if where.get("paused"):
+            return "until `rota resume`"
+        if where.get("short") and (where.get("wants") or where.get("asked")):
+            return f"waits for {shown(int(where['short']))} of GPU memory"
+        return str(where.get("error", ""))
 
     def _limit(self, client: str, gpu: str) -> int | None:
         table = self._state.get("memory", {}).get(gpu, {}).get("clients", {})

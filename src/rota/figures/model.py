@@ -83,7 +83,7 @@ class ClientFigures:
         namespace, pod, container: of a pod; empty otherwise.
         job, user: of a local job; empty otherwise.
         state: what it does now.
-        why: why it is ungated; empty otherwise.
+        why: why it is ungated, or stays in host memory; empty otherwise.
         replicas: how many it holds of this GPU.
         share: its replicas over all replicas of the GPU.
         weight: a factor on its share of time.

@@ -197,12 +197,12 @@ class Painter:
 
     def _notes(self, snapshot: Snapshot, shown: Iterable[ClientFigures]) -> Iterator[Text]:
         """Why what is not as it should be is not."""
-        reasons: dict[str, list[str]] = {}
+        reasons: dict[tuple[str, str], list[str]] = {}
         for one in shown:
             if one.why and not any(one.why == gpu.turns_off for gpu in snapshot.gpus):
-                reasons.setdefault(one.why, []).append(cells.name(one))
-        for why, names in reasons.items():
-            yield Text(cells.plain(f"ungated: {', '.join(names)}: {why}"))
+                reasons.setdefault((one.state, one.why), []).append(cells.name(one))
+        for (state, why), names in reasons.items():
+            yield Text(cells.plain(f"{state}: {', '.join(names)}: {why}"))
         for said in (snapshot.own.gatekeeper_problem, snapshot.own.config_refused_now):
             if said:
                 yield Text(cells.plain(said), style="bold")

@@ -98,6 +98,6 @@ function turnOf(gpu, clients) {
 export function said(client) {
   if (client.gone) return "gone";
   if (client.state === "ungated") return `no turns: ${client.why} (GPU ${percent(client.utilization)})`;
-  if (client.state === "paged") return "paged out to host memory";
+  if (client.state === "paged") return `paged out to host memory${client.why ? `: ${client.why}` : ""}`;
   return client.state === "starting" ? "starting" : "";
 }

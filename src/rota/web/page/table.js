@@ -88,7 +88,7 @@ function newRow() {
 
 function tellRow(row, client, gpus, colour, values) {
   row.className = client.state;
-  row.title = client.why ? `ungated: ${client.why}` : client.client;
+  row.title = client.why ? `${client.state}: ${client.why}` : client.client;
   COLUMNS.forEach(([, text], place) => {
     const cell = row.children[place];
     if (place === CURVE) tellCurve(cell.querySelector("polyline"), values, colour);
