@@ -82,7 +82,6 @@ class Watch:
         self._full = 0
         self._cut = False
         self._trying = False
-        self._waiting = False
 
     def look_closed(self, group: Group, now: float) -> bool | None:
         """Whether a client whose gates are closed wants the GPU; None: not known yet."""
@@ -90,8 +89,8 @@ class Watch:
             self._was_open, self._full = False, self._full + 1
         self._looks += 1
         gates = [gate for gate in group if gate.closed]
-        self._waiting = any(self._waits(gate) for gate in gates)
-        if self._waiting or self._is_tried(gates, now - group.since):
+        waits = any(self._waits(gate) for gate in gates)
+        if waits or self._is_tried(gates, now - group.since):
             self._active, self.next = now, _tick(now, KNOWN)
             return True
         if now - group.since < SETTLE:
@@ -106,7 +105,7 @@ class Watch:
         """Whether a client whose gates are open works; None: not known yet."""
         contended = company in (Company.WAITING, Company.HOST)
         self._active, self._was_open = now, True
-        self._cut, self._trying, self._waiting = True, False, False
+        self._cut, self._trying = True, False
         self._looks += 1
         self.next = self._again(now - group.since, now, company)
         if not all(gate.demand.readable() for gate in group):
@@ -150,12 +149,11 @@ class Watch:
         return gate.demand.asleep() or (self._looks % 32 == 0 and gate.stopped)
 
     def _waits(self, gate: Gate) -> bool:
-        """It waits for the GPU, and is not stopped: that is looked for at first, and now and then."""
+        """It waits for the GPU, and is not stopped: that one could not use a turn."""
         demand = gate.demand
         if not demand.wants() and (demand.ended or demand.readable()):
             return False
-        seldom = self._waiting and self._looks % 3
-        return bool(seldom) or not gate.stopped
+        return not gate.stopped
 
 
 def _tick(now: float, interval: float) -> float:
