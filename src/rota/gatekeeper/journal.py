@@ -33,11 +33,59 @@ class JournalError(RotaError):
     """A gate that is to be closed cannot be noted: it must not be closed."""
 
 
+class ProcessFolder:
+    """A folder with one file for each process that it names.
+
+    Args:
+        folder: made when the first file is written.
+        what: what cannot be done where it fails.
+        hint: what to do then.
+    """
+
+    def __init__(self, folder: Path, what: str, hint: str) -> None:
+        self._folder, self._what, self._hint = folder, what, hint
+
+    def path(self, process: Process, prefix: str = "") -> Path:
+        """The file of a process."""
+        return self._folder / f"{prefix}{process.pid}-{process.started}"
+
+    def make(self) -> None:
+        """Make the folder. JournalError where it cannot be made."""
+        try:
+            self._folder.mkdir(mode=0o700, exist_ok=True)
+        except OSError as error:
+            raise self.error(error) from error
+
+    def erase(self, process: Process) -> None:
+        """Remove the file of a process. Twice is once. JournalError where it stays."""
+        try:
+            self.path(process).unlink(missing_ok=True)
+        except OSError as error:
+            raise self.error(error) from error
+
+    def processes(self) -> list[Process]:
+        """Those that have a file, in order. JournalError where that cannot be read."""
+        try:
+            names = [path.name for path in self._folder.iterdir()]
+        except FileNotFoundError:
+            return []
+        except OSError as error:
+            raise self.error(error) from error
+        found = (_NAME.fullmatch(name) for name in names)
+        return sorted(Process(int(match[1]), int(match[2])) for match in found if match)
+
+    def error(self, error: OSError) -> JournalError:
+        """The same, said for people."""
+        what = f"{self._what}: {error.strerror}"
+        return JournalError(what, where=str(self._folder), hint=self._hint)
+
+
 class Journal:
     """The closed gates of one node, in the folder `closed` of the runtime folder."""
 
     def __init__(self, runtime: Path) -> None:
-        self._folder = runtime / "closed"
+        hint = "make room there; until then no gate is closed"
+        self._folder = ProcessFolder(runtime / "closed", "closed gates cannot be noted", hint)
 
     def note(self, process: Process) -> None:
         """Name a gate that is about to be closed.
@@ -47,43 +95,17 @@ class Journal:
         """
         flags = os.O_WRONLY | os.O_CREAT | os.O_CLOEXEC
         try:
-            os.close(os.open(self._path(process), flags, 0o600))
+            os.close(os.open(self._folder.path(process), flags, 0o600))
         except FileNotFoundError:
-            self._make_folder()
+            self._folder.make()
             self.note(process)
         except OSError as error:
-            raise self._error(error) from error
+            raise self._folder.error(error) from error
 
     def erase(self, process: Process) -> None:
         """The gate is open, or its process is no more. Twice is once."""
-        try:
-            self._path(process).unlink(missing_ok=True)
-        except OSError as error:
-            raise self._error(error) from error
+        self._folder.erase(process)
 
     def read(self) -> list[Process]:
         """The gates that may be closed."""
-        try:
-            names = [path.name for path in self._folder.iterdir()]
-        except FileNotFoundError:
-            return []
-        except OSError as error:
-            raise self._error(error) from error
-        found = (_NAME.fullmatch(name) for name in names)
-        return sorted(Process(int(match[1]), int(match[2])) for match in found if match)
-
-    def _path(self, process: Process) -> Path:
-        return self._folder / f"{process.pid}-{process.started}"
-
-    def _make_folder(self) -> None:
-        try:
-            self._folder.mkdir(mode=0o700, exist_ok=True)
-        except OSError as error:
-            raise self._error(error) from error
-
-    def _error(self, error: OSError) -> JournalError:
-        return JournalError(
-            f"closed gates cannot be noted: {error.strerror}",
-            where=str(self._folder),
-            hint="make room there; until then no gate is closed",
-        )
+        return self._folder.processes()

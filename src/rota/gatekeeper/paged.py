@@ -9,17 +9,13 @@ resident again. The agent reads it, too: such a process remains its client's.
 from __future__ import annotations
 
 import json
-import os
-import re
 from collections.abc import Mapping
 from contextlib import suppress
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
 
-from rota.gatekeeper.journal import JournalError, Process
+from rota.gatekeeper.journal import JournalError, Process, ProcessFolder
 from rota.gpu.processes import started
-
-_NAME = re.compile(r"(\d+)-(\d+)")
 
 SLOWEST = 1.0 * 2**30
 """Bytes a second that a step moves at least: half of what an H100 did on its way out."""
@@ -62,7 +58,8 @@ class PagedJournal:
     """The paged processes of one node, in the folder `paged` of the runtime folder."""
 
     def __init__(self, runtime: Path) -> None:
-        self._folder = runtime / "paged"
+        hint = "make room there; until then nobody is paged out or in"
+        self._folder = ProcessFolder(runtime / "paged", "what is paged out cannot be noted", hint)
 
     def note(self, process: Process, note: Note) -> None:
         """Say where a process is, or where it is about to go.
@@ -70,34 +67,23 @@ class PagedJournal:
         Raises:
             JournalError: it cannot be written: the step must not be taken.
         """
-        new = self._folder / f".{process.pid}-{process.started}"
+        new = self._folder.path(process, ".")
         try:
             new.write_text(json.dumps(asdict(note)))
-            new.replace(self._path(process))
+            new.replace(self._folder.path(process))
         except FileNotFoundError:
-            self._make_folder()
+            self._folder.make()
             self.note(process, note)
         except OSError as error:
-            raise self._error(error) from error
+            raise self._folder.error(error) from error
 
     def erase(self, process: Process) -> None:
         """It is resident, or no more. Twice is once."""
-        try:
-            self._path(process).unlink(missing_ok=True)
-        except OSError as error:
-            raise self._error(error) from error
+        self._folder.erase(process)
 
     def read(self) -> dict[Process, Note]:
         """All that is noted. A note that nobody can read says that the process may be out."""
-        try:
-            names = os.listdir(self._folder)  # noqa: PTH208 - names are wanted
-        except FileNotFoundError:
-            return {}
-        except OSError as error:
-            raise self._error(error) from error
-        found = (_NAME.fullmatch(name) for name in names)
-        processes = [Process(int(match[1]), int(match[2])) for match in found if match]
-        return {process: self._read(process) for process in sorted(processes)}
+        return {process: self._read(process) for process in self._folder.processes()}
 
     def pids(self, gpu: str) -> tuple[int, ...]:
         """The processes that have memory of that GPU in host memory, or on its way."""
@@ -111,7 +97,7 @@ class PagedJournal:
 
     def _read(self, process: Process) -> Note:
         try:
-            raw = json.loads(self._path(process).read_text())
+            raw = json.loads(self._folder.path(process).read_text())
             memory = {str(gpu): int(size) for gpu, size in raw["memory"].items()}
             return Note(
                 str(raw["client"]), memory, str(raw["step"]), bool(raw["paused"]),
@@ -119,19 +105,3 @@ class PagedJournal:
             )  # fmt: skip
         except (OSError, ValueError, KeyError, TypeError, AttributeError):
             return Note("")
-
-    def _path(self, process: Process) -> Path:
-        return self._folder / f"{process.pid}-{process.started}"
-
-    def _make_folder(self) -> None:
-        try:
-            self._folder.mkdir(mode=0o700, exist_ok=True)
-        except OSError as error:
-            raise self._error(error) from error
-
-    def _error(self, error: OSError) -> JournalError:
-        return JournalError(
-            f"what is paged out cannot be noted: {error.strerror}",
-            where=str(self._folder),
-            hint="make room there; until then nobody is paged out or in",
-        )
