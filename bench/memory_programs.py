@@ -121,16 +121,7 @@ def notebook(device: WorkDevice) -> None:
     for number, piece in enumerate(pieces):
         write(device, piece, number)
     say(filled=len(pieces) * STEP)
-    while True:
-        asked()
-        begun = time.monotonic()
-        device.launch(0.001)
-        device.synchronize()
-        back = time.monotonic() - begun
-        wrong = 0
-        for number, piece in enumerate(pieces if not isinstance(device, Context) else []):
-            wrong += read(piece) != content(number)
-        say(wrong=wrong, pieces=len(pieces), seconds=back)
+    tell_wrong(device, pieces, lambda piece, number: read(piece) != content(number))
 
 
 def occupant(device: WorkDevice) -> None:
@@ -150,17 +141,26 @@ def occupant(device: WorkDevice) -> None:
         fill(device, piece, len(pieces))
         pieces.append(piece)
     say(filled=len(pieces) * STEP, refused=refused)
+    tell_wrong(device, pieces, samples_wrong)
+
+
+def tell_wrong(device: WorkDevice, pieces: list[Any], wrong_in: Callable[[Any, int], int]) -> None:
+    """Each time that it is asked: work, and say how long that took and how many pieces are wrong."""
     while True:
         asked()
         begun = time.monotonic()
         device.launch(0.001)
         device.synchronize()
         back = time.monotonic() - begun
-        wrong = 0
-        for number, piece in enumerate(pieces if not isinstance(device, Context) else []):
-            wrong += not all(sample(piece, at) == number + 1 for at in range(0, STEP, STEP // 16))
-            wrong += sample(piece, STEP - 1024) != number + 1
+        looked_at = [] if isinstance(device, Context) else pieces
+        wrong = sum(wrong_in(piece, number) for number, piece in enumerate(looked_at))
         say(wrong=wrong, pieces=len(pieces), seconds=back)
+
+
+def samples_wrong(piece: Any, number: int) -> int:
+    """How many of two looks at a piece, all over it and at its end, find another number."""
+    all_over = all(sample(piece, at) == number + 1 for at in range(0, STEP, STEP // 16))
+    return (not all_over) + (sample(piece, STEP - 1024) != number + 1)
 
 
 def fill(device: WorkDevice, piece: Any, number: int) -> None:

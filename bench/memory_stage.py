@@ -1,7 +1,8 @@
-"""What `bench/memory.py` plays on: a GPU, a gatekeeper on it, programs, and what is found."""
+"""What `bench/memory.py` and `bench/paging.py` play on: a GPU, a gatekeeper on it, programs, findings."""
 
 from __future__ import annotations
 
+import argparse
 import asyncio
 import json
 import os
@@ -9,13 +10,14 @@ import subprocess
 import sys
 import time
 from collections.abc import Awaitable, Callable, Mapping, Sequence
-from contextlib import suppress
+from contextlib import AbstractAsyncContextManager, suppress
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeAlias
 
 from bench.machine import path_with
 from rota.emulation.device import CONTEXT_BYTES
+from rota.errors import RotaError
 from rota.gatekeeper.journal import Process
 from rota.gatekeeper.messages import ClientSpec, Node, Settings
 from rota.gatekeeper.supervisor import Supervisor
@@ -170,3 +172,64 @@ class Bench:
             if time.monotonic() > end:
                 raise Failed(f"not in {PATIENCE:.0f} s: {what}")
             await asyncio.sleep(0.005)
+
+
+Section: TypeAlias = Callable[[Bench], Awaitable[None]]
+"""One part of a bench: it notes what it finds, and what does not hold."""
+
+
+async def play(
+    stage: AbstractAsyncContextManager[Bench],
+    sections: Mapping[str, Section],
+    failed: Section | None = None,
+) -> dict[str, Any]:
+    """Play the sections one after the other; one that fails ends no other. What was found.
+
+    Args:
+        stage: where.
+        sections: name → section.
+        failed: called after one that failed.
+    """
+    async with stage as bench:
+        for name, section in sections.items():
+            begun = time.monotonic()
+            try:
+                await section(bench)
+            except (Failed, RotaError, OSError, AssertionError, KeyError, TimeoutError) as error:
+                bench.failures.append(f"{name}: {type(error).__name__}: {error}")
+                print(f"{name:<22} FAILED: {type(error).__name__}: {error}", flush=True)
+                if failed:
+                    await failed(bench)
+            bench.clear()
+            print(f"{'':<22} [{time.monotonic() - begun:.1f} s]", flush=True)
+        return {"findings": bench.findings, "failures": bench.failures}
+
+
+def command(
+    doc: str | None,
+    name: str,
+    set_up: Callable[[str], AbstractAsyncContextManager[Bench]],
+    sections: Mapping[str, Section],
+    failed: Section | None = None,
+) -> None:
+    """The command line of a bench; ends the process.
+
+    Args:
+        doc: its docstring.
+        name: of its JSON.
+        set_up: makes the stage, on the emulated GPU of a profile where one is named.
+        sections: name → section, in the order in which they are played.
+        failed: as for `play`.
+    """
+    parser = argparse.ArgumentParser(description=doc.splitlines()[0] if doc else "")
+    parser.add_argument("sections", nargs="*", metavar="SECTION", help=", ".join(sections))
+    parser.add_argument("--emulate", default="", metavar="PROFILE")
+    parser.add_argument("--out", type=Path, default=Path(os.environ.get("OUT", ".")) / name)
+    given = parser.parse_args()
+    if unknown := [each for each in given.sections if each not in sections]:
+        parser.error(f"no section {unknown[0]}: {', '.join(sections)}")
+    chosen = {each: sections[each] for each in given.sections or sections}
+    document = asyncio.run(play(set_up(given.emulate), chosen, failed))
+    given.out.write_text(json.dumps(document, indent=2, default=str) + "\n")
+    print(f"{len(document['failures'])} failures; {given.out}")
+    sys.exit(bool(document["failures"]))

@@ -10,7 +10,7 @@ from dataclasses import replace
 from typing import Any
 
 from bench.memory_stage import GIB, Bench, Program
-from bench.paging_stage import GRANTED, IDLE, filled, node, off, place, some, until_place
+from bench.paging_stage import GRANTED, IDLE, filled, is_known, node, off, place, some, until_place
 from rota.errors import RotaError
 
 
@@ -50,7 +50,7 @@ async def killed_out(bench: Bench) -> None:
     size = some(bench)
     program = await filled(bench, size)
     bench.supervisor.tell(node(bench, {"job": program}))
-    await bench.until(lambda: _knows(bench, "job"), "the client is known")
+    await bench.until(lambda: is_known(bench, "job"), "the client is known")
     await bench.supervisor.page("job", out=True)
     await until_place(bench, "job", "leaving")
     await asyncio.sleep(0.3)
@@ -79,7 +79,7 @@ async def killed_in(bench: Bench) -> None:
     other = await filled(bench, GIB)
     programs = {"job": program, "other": other}
     bench.supervisor.tell(node(bench, programs))
-    await bench.until(lambda: _knows(bench, "job"), "the client is known")
+    await bench.until(lambda: is_known(bench, "job"), "the client is known")
     await bench.supervisor.page("job", out=True)
     await until_place(bench, "job", "out")
     await bench.supervisor.page("job", out=False)
@@ -106,7 +106,7 @@ async def killed_in(bench: Bench) -> None:
 async def _paused(bench: Bench, programs: dict[str, Program], client: str, **terms: Any) -> str:
     """Why a client cannot be paged out by hand; empty if it is."""
     bench.supervisor.tell(node(bench, programs, **terms))
-    await bench.until(lambda: _knows(bench, next(iter(programs))), "the clients are known")
+    await bench.until(lambda: is_known(bench, next(iter(programs))), "the clients are known")
     await asyncio.sleep(0.3)
     try:
         await bench.supervisor.page(client, out=True)
@@ -193,7 +193,3 @@ async def _settled(bench: Bench, client: str) -> str:
     await asyncio.sleep(IDLE)
     found: str = await bench.until(known, f"{client} is known again")
     return found
-
-
-async def _knows(bench: Bench, client: str) -> bool:
-    return bool((await bench.supervisor.state())["clients"].get(client, {}).get("pids"))

@@ -112,3 +112,8 @@ async def join(
 def some(bench: Bench, most: int = 4) -> int:
     """Some GiB, less on a small GPU, in bytes."""
     return min(most * GIB, bench.door.memory(bench.gpu).total // 5 // GIB * GIB)
+
+
+async def is_known(bench: Bench, client: str) -> bool:
+    """The gatekeeper has a gate of it."""
+    return bool((await bench.supervisor.state())["clients"].get(client, {}).get("pids"))

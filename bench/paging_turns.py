@@ -7,7 +7,18 @@ import time
 from typing import Any
 
 from bench.memory_stage import GIB, Bench, Program
-from bench.paging_stage import IDLE, context, filled, join, node, place, pool, some, until_place
+from bench.paging_stage import (
+    IDLE,
+    context,
+    filled,
+    is_known,
+    join,
+    node,
+    place,
+    pool,
+    some,
+    until_place,
+)
 from rota.errors import GpuError
 
 
@@ -53,7 +64,7 @@ async def pause(bench: Bench) -> None:
     size = some(bench)
     program = await filled(bench, size)
     bench.supervisor.tell(node(bench, {"job": program}))
-    await bench.until(lambda: _is_known(bench, "job"), "the client is known")
+    await bench.until(lambda: is_known(bench, "job"), "the client is known")
     begun = time.monotonic()
     await bench.supervisor.page("job", out=True)
     out = await until_place(bench, "job", "out")
@@ -128,7 +139,3 @@ async def _most(bench: Bench, most: list[int]) -> None:
 
 def _limit(bench: Bench, replicas: int, oversubscribe: float) -> int:
     return pool(bench, replicas, oversubscribe).share(1)
-
-
-async def _is_known(bench: Bench, client: str) -> bool:
-    return client in (await bench.supervisor.state())["clients"]

@@ -6,14 +6,13 @@ out of step, another that a real kustomize makes of them what `rota manifests` p
 
 from __future__ import annotations
 
-import sys
 from collections.abc import Iterator
-from pathlib import Path
 
 from rota.deploy import manifests as made
 from rota.deploy.daemonset import NAME, Thing, daemon_set
 from rota.deploy.options import COMPONENTS, NAMESPACE, OPERATOR, OVERLAYS, STANDALONE, Options
 from rota.deploy.text import one_yaml, to_yaml
+from rota.generated import write
 
 HEAD = "# Made by `python -m rota.deploy.build`: change src/rota/deploy, not this file.\n"
 
@@ -145,14 +144,5 @@ def _kustomization(body: Thing) -> str:
     return one_yaml({"apiVersion": f"{_API}beta1", "kind": "Kustomization", **body})
 
 
-def main(root: Path) -> None:
-    """Write all files below that folder."""
-    for name, text in files().items():
-        path = root / name
-        path.parent.mkdir(parents=True, exist_ok=True)
-        path.write_text(text)
-        sys.stdout.write(f"made {name}\n")
-
-
 if __name__ == "__main__":
-    main(Path(sys.argv[1]) if len(sys.argv) > 1 else Path())
+    write(files())

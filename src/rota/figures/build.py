@@ -8,9 +8,7 @@ from __future__ import annotations
 
 import io
 import json
-import sys
 from collections.abc import Iterable, Sequence
-from pathlib import Path
 from typing import Any
 
 from ruamel.yaml import YAML
@@ -29,6 +27,7 @@ from rota.figures.catalogue import (
     Metric,
 )
 from rota.figures.dashboard import dashboard
+from rota.generated import write
 
 HEAD = "# Made by `python -m rota.figures.build`: change src/rota/figures, not this file.\n"
 
@@ -159,14 +158,5 @@ def _yaml(*objects: dict[str, Any]) -> str:
     return stream.getvalue()
 
 
-def main(root: Path) -> None:
-    """Write all files below that folder."""
-    for name, text in files().items():
-        path = root / name
-        path.parent.mkdir(parents=True, exist_ok=True)
-        path.write_text(text)
-        sys.stdout.write(f"made {name}\n")
-
-
 if __name__ == "__main__":
-    main(Path(sys.argv[1]) if len(sys.argv) > 1 else Path())
+    write(files())
