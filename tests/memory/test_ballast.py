@@ -196,15 +196,23 @@ def test_ballast_is_never_below_zero_nor_above_what_is_free(
 def test_whoever_can_allocate_never_gets_beyond_its_limit(
     clients: list[Standing], free: int, held: int, grain: Grain
 ) -> None:
-    """Beside one that starts, all of them together never get more than what is all of theirs."""
+    """While somebody starts, all together get no more than what is theirs who start."""
     made = plan(clients, free, held // grain.granule * grain.granule, grain)
     opened = [one for one in clients if one.can_allocate and not one.restoring]
-    rooms = [one.headroom for one in opened if one.headroom is not None]
-    if rooms and any(one.context for one in opened):
-        assert can_be_had(made, grain) <= sum(rooms) or len(rooms) < len(opened)
-    for room in rooms:
-        alone = len(opened) == 1 or not any(one.context for one in opened)
-        assert can_be_had(made, grain) <= room or not alone
+    starters = [one for one in opened if one.context]
+    rooms = [one.headroom for one in starters or opened if one.headroom is not None]
+    if starters and len(rooms) == len(starters):
+        assert can_be_had(made, grain) <= sum(rooms)
+    elif rooms:
+        assert can_be_had(made, grain) <= min(rooms)
+
+
+def test_who_starts_beside_one_that_is_not_closed_yet_finds_its_own_and_no_more() -> None:
+    still_open = client("a", use=30, can_allocate=True)
+    starter = client("b", use=0, can_allocate=True, context=5)
+    made = plan([still_open, starter], free=300, held=0, grain=SMALL)
+    assert starter.headroom is not None
+    assert made.left <= starter.headroom
 
 
 @PROFILE

@@ -114,10 +114,12 @@ async def _row(stage: Stage, since: float) -> dict[str, Any]:
 
 
 def _takes_turns(stage: Stage) -> bool:
-    """Its gate has been closed: it is known, as any program is after its first moment."""
+    """It has a context and its gate was closed: it is known, as any program after its start."""
     with suppress(RotaError):
-        client = ask(stage.folder / "run", {"op": "state"})["clients"].get(CLIENT)
-        return bool(client and client["calls"]["close"][0])
+        state = ask(stage.folder / "run", {"op": "state"})
+        client = state["clients"].get(CLIENT)
+        uses = any(t["clients"].get(CLIENT, {}).get("use") for t in state["memory"].values())
+        return bool(client and client["calls"]["close"][0] and uses)
     return False
 
 

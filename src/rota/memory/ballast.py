@@ -214,16 +214,18 @@ def _bound(open_to: Sequence[Standing], needed: int) -> int:
     """The most that may be free, however much there is.
 
     Nobody who can allocate may get beyond its limit. A restore gets just what it needs: it brings
-    back what the client had, no limit cuts it, and its gate is closed when it is back. Several who
-    start at once find what all of them are due: each makes its context and goes on, and which of
-    them comes first cannot be told before it has a gate. So does one that starts while the one
-    that has just started is not closed yet.
+    back what the client had, no limit cuts it, and its gate is closed when it is back. Who starts
+    finds what is its own, though somebody who has just started be not closed yet. Several who start
+    at once find what all of them are due: each makes its context and goes on, and which of them
+    comes first cannot be told before it has a gate.
     """
+    starters = [standing for standing in open_to if standing.context]
+    due = [standing.headroom for standing in starters if standing.headroom is not None]
     rooms = [s.headroom for s in open_to if s.headroom is not None and not s.restoring]
     if any(standing.restoring for standing in open_to):
         rooms.append(needed)
-    elif any(standing.context for standing in open_to) and len(rooms) == len(open_to):
-        return sum(rooms)
+    elif due and len(due) == len(starters):
+        return sum(due)
     return min(rooms, default=2**63)
 
 
